@@ -1,0 +1,94 @@
+#include "weft/device/thread_pool.h"
+
+#include <immintrin.h>
+
+#include "weft/base/error.h"
+
+namespace weft {
+namespace {
+
+constexpr unsigned flush_denormals = 0x8040;  // MXCSR: FTZ and DAZ
+constexpr int spins_before_sleep = 20000;     // about 100 us to 1 ms, then the kernel wakes us
+
+// Sets FTZ and DAZ for a scope: the caller's thread keeps its own mode outside kernels.
+class FlushDenormals {
+ public:
+  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | flush_denormals); }
+  ~FlushDenormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+};
+
+template <class T>
+void wait_while_equal(const std::atomic<T>& value, T old) {
+  for (int i = 0; i < spins_before_sleep; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    _mm_pause();
+  }
+  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) : size_(threads) {
+  WEFT_CHECK(threads >= 1, "threads {}", threads);
+  for (int t = 1; t < size_; ++t) workers_.emplace_back([this, t] { work(t); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run_erased(Job job, void* context) {
+  WEFT_CHECK(job_ == nullptr, "a nested ThreadPool::run");
+  job_ = job;
+  context_ = context;
+  if (size_ > 1) {
+    running_.store(size_ - 1, std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_release);
+    generation_.notify_all();
+  }
+  call(0);
+  for (int left; (left = running_.load(std::memory_order_acquire)) != 0;) wait_while_equal(running_, left);
+  job_ = nullptr;
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadPool::work(int thread) {
+  uint32_t seen = 0;
+  for (;;) {
+    wait_while_equal(generation_, seen);
+    ++seen;
+    if (stop_) return;
+    call(thread);
+    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_all();
+  }
+}
+
+void ThreadPool::call(int thread) {
+  const FlushDenormals mode;
+  try {
+    job_(context_, thread);
+  } catch (...) {
+    const std::lock_guard lock(error_mutex_);
+    if (!error_) error_ = std::current_exception();
+  }
+}
+
+void ThreadPool::barrier() {
+  if (size_ == 1) return;
+  const uint32_t generation = barrier_generation_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    barrier_generation_.store(generation + 1, std::memory_order_release);
+    barrier_generation_.notify_all();
+  } else {
+    wait_while_equal(barrier_generation_, generation);
+  }
+}
+
+}  // namespace weft
