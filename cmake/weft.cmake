@@ -63,6 +63,17 @@ function(weft_folder name)
   endif()
 endfunction()
 
+# End-to-end benchmarks with their peers: bench/<name>/main.cpp -> bench_<name>, a table on stdout.
+function(weft_benches)
+  file(GLOB mains CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*/main.cpp)
+  foreach(main ${mains})
+    get_filename_component(dir ${main} DIRECTORY)
+    get_filename_component(name ${dir} NAME)
+    add_executable(bench_${name} ${main})
+    target_link_libraries(bench_${name} PRIVATE weft_kernels ${CMAKE_DL_LIBS})
+  endforeach()
+endfunction()
+
 # Examples are compiled and run by the tests: examples/<name>/main.cpp.
 function(weft_examples)
   file(GLOB mains CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/examples/*/main.cpp)
