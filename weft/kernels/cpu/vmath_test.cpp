@@ -1,0 +1,179 @@
+// Accuracy of the vector functions against libm in double, over a sweep of the bit patterns of
+// float. The sets are compared with each other, bit by bit, in pointwise_test.cpp.
+#define WEFT_ISA avx2
+#include "weft/kernels/cpu/vmath.h"
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <gtest/gtest.h>
+
+namespace weft::kernels::cpu::avx2 {
+namespace {
+
+constexpr float tiny = std::numeric_limits<float>::min();
+constexpr double pi = 3.14159265358979323846;
+
+struct FlushDenormals {
+  unsigned saved = _mm_getcsr();
+  FlushDenormals() { _mm_setcsr(saved | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(saved); }
+};
+
+// Distance in units in the last place of `expected`; what lies below the normal range counts as
+// zero.
+double ulps(float actual, double expected) {
+  if (std::isnan(expected)) return std::isnan(actual) ? 0 : 1e30;
+  if (std::fabs(expected) > double(std::numeric_limits<float>::max()) * (1 + 1e-7))
+    return actual == (expected > 0 ? infinity : -infinity) ? 0 : 1e30;
+  if (std::fabs(expected) < double(tiny)) return std::fabs(actual) <= tiny ? 0 : 1e30;
+  return std::fabs(double(actual) - expected) / std::ldexp(1.0, std::ilogb(expected) - 23);
+}
+
+// The largest error of f over [low, high], by stepping through the bit patterns on both sides of
+// zero.
+template <class F, class G>
+double worst(float low, float high, F f, G expected) {
+  const FlushDenormals mode;
+  double result = 0;
+  for (int sign = 0; sign < 2; ++sign) {
+    for (uint32_t bits = 0x00800000; bits < 0x7f800000;) {
+      float x[lanes], y[lanes];
+      for (float& v : x) v = std::bit_cast<float>(bits | uint32_t(sign) << 31), bits += 3001;
+      f(F32x16::load(x)).store(y);
+      for (int i = 0; i < lanes; ++i)
+        if (x[i] >= low && x[i] <= high && std::isfinite(x[i]))
+          result = std::max(result, ulps(y[i], expected(double(x[i]))));
+    }
+  }
+  return result;
+}
+
+template <class F>
+float at(F f, float x) {
+  const FlushDenormals mode;
+  float y[lanes];
+  f(F32x16(x)).store(y);
+  return y[0];
+}
+
+#define FUNCTION(name) [](F32x16 v) { return name(v); }
+#define ORACLE(expression) [](double v) { return double(expression); }
+
+TEST(Vmath, exponentials) {
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(exp), ORACLE(std::exp(v))), 1.5);
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(exp2), ORACLE(std::exp2(v))), 1.5);
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(tanh), ORACLE(std::tanh(v))), 2);
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(sigmoid), ORACLE(1 / (1 + std::exp(-v)))), 3);
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(erf), ORACLE(std::erf(v))), 2);
+}
+
+TEST(Vmath, logarithm_and_roots) {
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(log), ORACLE(std::log(v))), 1.5);
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(rsqrt), ORACLE(1 / std::sqrt(v))), 1.5);
+}
+
+TEST(Vmath, angles_of_any_size) {
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(sin), ORACLE(std::sin(v))), 2);
+  EXPECT_LT(worst(-infinity, infinity, FUNCTION(cos), ORACLE(std::cos(v))), 2);
+}
+
+// The error of w, half an ulp or so, is multiplied by w: far below zero the relative error grows
+// with it.
+TEST(Vmath, gelu) {
+  const double c = std::sqrt(2 / pi);
+  const auto w = [c](double x) { return 2 * c * (x + 0.044715 * x * x * x); };
+  const auto gelu = [w](double x) { return x < -1e3 ? 0 : x / (1 + std::exp(-w(x))); };
+  const auto grad = [w, c](double x) {
+    if (std::fabs(x) > 1e3) return x > 0 ? 1.0 : 0.0;
+    const double s = 1 / (1 + std::exp(-w(x)));
+    return s + x * s / (1 + std::exp(w(x))) * 2 * c * (1 + 3 * 0.044715 * x * x);
+  };
+  EXPECT_LT(worst(-1, infinity, FUNCTION(gelu_tanh), gelu), 3);
+  EXPECT_LT(worst(-0.5, infinity, FUNCTION(gelu_tanh_grad), grad), 4);
+  for (float x = -20; x < 20; x += 0.01f) {
+    const double scale = std::ldexp(1 + std::fabs(w(x)), -23);
+    EXPECT_NEAR(at(FUNCTION(gelu_tanh), x), gelu(x),
+                std::fabs(gelu(x)) * scale * 2 + 4 * double(tiny))
+        << x;
+    EXPECT_NEAR(at(FUNCTION(gelu_tanh_grad), x), grad(x), std::ldexp(4.0, -24)) << x;
+  }
+}
+
+TEST(Vmath, power) {
+  const FlushDenormals mode;
+  double largest = 0;
+  uint64_t state = 1;
+  for (int i = 0; i < 200000; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    const float x = std::bit_cast<float>(uint32_t(state >> 33) % 0x7f000000u + 0x00800000u);
+    const float near_one = 0.5f + float(state >> 40) / 16777216.0f;
+    const float y = std::ldexp(float(int32_t(state >> 16)), int(state >> 8 & 31) - 40);
+    float r[lanes];
+    pow(F32x16(x), y).store(r);
+    largest = std::max(largest, ulps(r[0], std::pow(double(x), double(y))));
+    pow(F32x16(near_one), y).store(r);
+    largest = std::max(largest, ulps(r[0], std::pow(double(near_one), double(y))));
+  }
+  EXPECT_LT(largest, 3.5);
+}
+
+TEST(Vmath, power_at_the_special_points) {
+  const float points[] = {0.0f, -0.0f, 1.0f,  -1.0f,  2.0f,     -2.0f,     3.0f,        -3.0f,
+                          0.5f, -0.5f, 1e30f, -1e30f, infinity, -infinity, not_a_number};
+  for (const float x : points)
+    for (const float y : points) {
+      const float expected = float(std::pow(double(x), double(y)));
+      float r[lanes];
+      pow(F32x16(x), y).store(r);
+      if (std::isnan(expected)) {
+        EXPECT_TRUE(std::isnan(r[0])) << x << "^" << y;
+      } else {
+        EXPECT_LE(ulps(r[0], double(expected)), 2) << x << "^" << y;
+        EXPECT_EQ(std::signbit(r[0]), std::signbit(expected)) << x << "^" << y;
+      }
+    }
+}
+
+TEST(Vmath, limits) {
+  EXPECT_EQ(at(FUNCTION(exp), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(exp), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(exp), 88.73f), infinity);
+  EXPECT_EQ(at(FUNCTION(exp), 0.0f), 1.0f);
+  EXPECT_EQ(at(FUNCTION(exp2), 128.0f), infinity);
+  EXPECT_EQ(at(FUNCTION(exp2), -126.0f), tiny);
+  EXPECT_EQ(at(FUNCTION(exp2), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(log), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(log), 0.0f), -infinity);
+  EXPECT_EQ(at(FUNCTION(log), 1.0f), 0.0f);
+  EXPECT_EQ(at(FUNCTION(tanh), infinity), 1.0f);
+  EXPECT_EQ(at(FUNCTION(tanh), -infinity), -1.0f);
+  EXPECT_EQ(at(FUNCTION(sigmoid), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(sigmoid), infinity), 1.0f);
+  EXPECT_EQ(at(FUNCTION(erf), -infinity), -1.0f);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh_grad), infinity), 1.0f);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh_grad), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(rsqrt), 0.0f), infinity);
+  EXPECT_TRUE(std::isnan(at(FUNCTION(log), -1.0f)));
+  EXPECT_TRUE(std::isnan(at(FUNCTION(log), -infinity)));
+  EXPECT_TRUE(std::isnan(at(FUNCTION(sin), infinity)));
+  EXPECT_TRUE(std::isnan(at(FUNCTION(cos), -infinity)));
+  EXPECT_TRUE(std::signbit(at(FUNCTION(sin), -0.0f)));
+  EXPECT_TRUE(std::signbit(at(FUNCTION(tanh), -0.0f)));
+}
+
+TEST(Vmath, nan_propagates) {
+  for (const float y :
+       {at(FUNCTION(exp), not_a_number), at(FUNCTION(exp2), not_a_number),
+        at(FUNCTION(log), not_a_number), at(FUNCTION(tanh), not_a_number),
+        at(FUNCTION(sigmoid), not_a_number), at(FUNCTION(erf), not_a_number),
+        at(FUNCTION(sin), not_a_number), at(FUNCTION(cos), not_a_number),
+        at(FUNCTION(gelu_tanh), not_a_number), at(FUNCTION(gelu_tanh_grad), not_a_number),
+        at(FUNCTION(rsqrt), not_a_number)})
+    EXPECT_TRUE(std::isnan(y));
+}
+
+}  // namespace
+}  // namespace weft::kernels::cpu::avx2
