@@ -1,0 +1,56 @@
+// Walking a row sixteen elements at a time, shared by the kernels that reduce over a row.
+#pragma once
+#include "weft/kernels/cpu/simd.h"
+#include "weft/kernels/kernel.h"
+
+#define WEFT_INLINE __attribute__((always_inline))
+
+namespace weft::kernels::cpu::WEFT_ISA {
+
+// How many lanes of a step are elements: all sixteen (known when compiled) or the first n.
+struct AllLanes {};
+
+template <class T>
+WEFT_INLINE inline F32x16 load(const T* p, AllLanes) {
+  return F32x16::load(p);
+}
+template <class T>
+WEFT_INLINE inline F32x16 load(const T* p, int n) {
+  return F32x16::load(p, n);
+}
+template <class T>
+WEFT_INLINE inline void store(F32x16 v, T* p, AllLanes) {
+  v.store(p);
+}
+template <class T>
+WEFT_INLINE inline void store(F32x16 v, T* p, int n) {
+  v.store(p, n);
+}
+
+// Lanes past the row become `other`.
+WEFT_INLINE inline F32x16 keep(F32x16 v, AllLanes, float = 0) {
+  return v;
+}
+WEFT_INLINE inline F32x16 keep(F32x16 v, int n, float other = 0) {
+  return select(first_lanes(n), v, F32x16(other));
+}
+
+// f(i, AllLanes) for each whole step of [0, width), then f(i, n) for the n elements that are left.
+template <class F>
+WEFT_INLINE inline void each_step(int64_t width, F&& f) {
+  int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) f(i, AllLanes{});
+  if (i < width) f(i, int(width - i));
+}
+
+// The value as an array of T would hold it.
+WEFT_INLINE inline F32x16 round_to(F32x16 v, const float*) {
+  return v;
+}
+WEFT_INLINE inline F32x16 round_to(F32x16 v, const bf16*) {
+  bf16 t[lanes];
+  v.store(t);
+  return F32x16::load(t);
+}
+
+}  // namespace weft::kernels::cpu::WEFT_ISA
