@@ -21,7 +21,7 @@ void norm_forward_rows(const LayerNormForward& p, int64_t row) {
   if constexpr (centred) {
     each_step(width, [&](int64_t i, auto k)
                          WEFT_INLINE { WEFT_EACH_ROW sum[r] += load(x + r * width + i, k); });
-    WEFT_EACH_ROW mean[r] = F32x16(reduce_add(sum[r]) / n), sum[r] = F32x16();
+    WEFT_EACH_ROW mean[r] = F32x16(sum_lanes(sum[r]) / n), sum[r] = F32x16();
   }
   each_step(width, [&](int64_t i, auto k) WEFT_INLINE {
     WEFT_EACH_ROW {
@@ -30,7 +30,7 @@ void norm_forward_rows(const LayerNormForward& p, int64_t row) {
     }
   });
   WEFT_EACH_ROW {
-    const float s = 1.0f / __builtin_sqrtf(reduce_add(sum[r]) / n + float(p.eps));
+    const float s = 1.0f / __builtin_sqrtf(sum_lanes(sum[r]) / n + float(p.eps));
     rstd[r] = F32x16(s);
     if (p.rstd) static_cast<float*>(p.rstd)[row + r] = s;
     if (centred && p.mean) mean[r].store(static_cast<float*>(p.mean) + row + r, 1);
@@ -80,8 +80,8 @@ void norm_backward_rows(const LayerNormBackward& p, int64_t row, float* sums) {
     }
   });
   WEFT_EACH_ROW {
-    sum[r] = F32x16(reduce_add(sum[r]) / float(width));
-    dot[r] = F32x16(reduce_add(dot[r]) / float(width));
+    sum[r] = F32x16(sum_lanes(sum[r]) / float(width));
+    dot[r] = F32x16(sum_lanes(dot[r]) / float(width));
   }
   each_step(width, [&](int64_t i, auto k) WEFT_INLINE {
     const F32x16 scale = gamma ? load(gamma + i, k) : F32x16(1.0f);

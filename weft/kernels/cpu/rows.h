@@ -43,6 +43,19 @@ WEFT_INLINE inline void each_step(int64_t width, F&& f) {
   if (i < width) f(i, int(width - i));
 }
 
+// reduce_add of simd.h, the same tree, without leaving the registers.
+WEFT_INLINE inline float sum_lanes(F32x16 v) {
+#if defined(__AVX512F__)
+  const __m256 low = _mm512_castps512_ps256(v.v), high = _mm512_extractf32x8_ps(v.v, 1);
+#else
+  const __m256 low = v.a, high = v.b;
+#endif
+  const __m256 eight = _mm256_add_ps(low, high);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
 // The value as an array of T would hold it.
 WEFT_INLINE inline F32x16 round_to(F32x16 v, const float*) {
   return v;
