@@ -1,0 +1,211 @@
+// The block interpreter: the grid is cut into blocks of up to 256 elements, and the whole program
+// runs over one block with every value in the first-level cache, so the cost of interpreting is
+// shared by 256 elements.
+#include "weft/kernels/pointwise.h"
+
+#include "weft/kernels/cpu/pointwise_block.h"
+#include "weft/kernels/cpu/pointwise_eval.h"
+
+namespace weft::kernels::cpu::WEFT_ISA {
+namespace {
+
+constexpr int block = 256;  // elements
+
+// What is known about a program before the first block.
+struct Plan {
+  const Pointwise& p;
+  int64_t sizes[pointwise_rank];  // sizes of 1 in front
+  BlockShape shape;               // of a whole block: rows of dimension 2, columns of dimension 3
+  int64_t row_blocks, column_blocks, blocks;
+  int slots = 0;                        // blocks of storage in use at once
+  uint8_t slot[Pointwise::max_instrs];  // where value i lies
+  bool fixed[Pointwise::max_instrs];    // the same in every block
+
+  bool output[Pointwise::max_instrs] = {};  // whether it is stored
+
+  explicit Plan(const Pointwise& program);
+  int64_t stride(const int64_t* strides, int d) const {
+    return d < pointwise_rank - p.rank ? 0 : strides[d - (pointwise_rank - p.rank)];
+  }
+  bool is_scalar(const PointwiseInput& in) const {
+    for (int d = 0; d < p.rank; ++d)
+      if (in.strides[d] != 0 && p.sizes[d] != 1) return false;
+    return true;
+  }
+  void assign_slots();
+};
+
+Plan::Plan(const Pointwise& program) : p(program) {
+  for (int d = 0; d < pointwise_rank; ++d) {
+    const int from = d - (pointwise_rank - p.rank);
+    sizes[d] = from < 0 ? 1 : p.sizes[from];
+  }
+  shape.columns = int(sizes[3] < block ? sizes[3] : block);
+  const int64_t rows = shape.columns > 0 && sizes[3] <= block ? block / shape.columns : 1;
+  shape.rows = int(rows < sizes[2] ? rows : sizes[2]);
+  blocks = 0;
+  if (shape.count() > 0) {
+    row_blocks = (sizes[2] + shape.rows - 1) / shape.rows;
+    column_blocks = (sizes[3] + shape.columns - 1) / shape.columns;
+    blocks = sizes[0] * sizes[1] * row_blocks * column_blocks;
+  }
+  assign_slots();
+}
+
+// A slot is free again after the last instruction that reads it; outputs and fixed values keep
+// theirs.
+void Plan::assign_slots() {
+  int last_use[Pointwise::max_instrs];
+  for (int i = 0; i < p.instrs; ++i) {
+    const PointwiseInstr& in = p.instr[i];
+    const uint8_t operand[3] = {in.a, in.b, in.c};
+    for (int k = 0; k < pointwise_operands(in.op); ++k) last_use[operand[k]] = i;
+    fixed[i] =
+        in.op == PointwiseOp::constant || (in.op == PointwiseOp::input && is_scalar(p.input[in.a]));
+    last_use[i] = i;
+  }
+  for (int o = 0; o < p.outputs; ++o) {
+    output[p.output[o].instr] = true;
+    last_use[p.output[o].instr] = p.instrs;
+  }
+  uint8_t free[Pointwise::max_instrs];
+  int frees = 0;
+  const auto release = [&](int value, int now) {
+    if (last_use[value] != now || fixed[value]) return;
+    free[frees++] = slot[value];
+    last_use[value] = -1;  // once
+  };
+  for (int i = 0; i < p.instrs; ++i) {
+    const PointwiseInstr& in = p.instr[i];
+    const uint8_t operand[3] = {in.a, in.b, in.c};
+    for (int k = 0; k < pointwise_operands(in.op); ++k) release(operand[k], i);
+    slot[i] = frees > 0 && !fixed[i] ? free[--frees] : uint8_t(slots++);
+    release(i, i);
+  }
+}
+
+// Where a block starts in the grid, and its shape: smaller at the ends of dimensions 2 and 3.
+struct Block {
+  int64_t at[pointwise_rank];
+  BlockShape shape;
+
+  Block(const Plan& plan, int64_t index) {
+    at[3] = index % plan.column_blocks * plan.shape.columns, index /= plan.column_blocks;
+    at[2] = index % plan.row_blocks * plan.shape.rows, index /= plan.row_blocks;
+    at[1] = index % plan.sizes[1], at[0] = index / plan.sizes[1];
+    const int64_t rows = plan.sizes[2] - at[2], columns = plan.sizes[3] - at[3];
+    shape.rows = int(rows < plan.shape.rows ? rows : plan.shape.rows);
+    shape.columns = int(columns < plan.shape.columns ? columns : plan.shape.columns);
+  }
+  int64_t offset(const Plan& plan, const int64_t* strides) const {
+    int64_t result = 0;
+    for (int d = 0; d < pointwise_rank; ++d) result += at[d] * plan.stride(strides, d);
+    return result;
+  }
+};
+
+// One thread's values.
+class Interpreter {
+ public:
+  explicit Interpreter(const Plan& plan) : plan_(plan), p_(plan.p) {
+    for (int i = 0; i < p_.instrs; ++i) {
+      value_[i] = home(i);
+      if (plan.fixed[i]) fill_fixed(p_.instr[i], home(i));
+    }
+  }
+  void run(const Block& b);
+
+ private:
+  float* home(int i) { return storage_ + plan_.slot[i] * block; }
+  void fill_fixed(const PointwiseInstr& in, float* out);
+  const float* load(int i, const Block& b);
+  bool exact(const PointwiseInstr& in) const;
+  void evaluate(const PointwiseInstr& in, float* out, int n);
+  void store(const PointwiseOutput& out, const Block& b);
+
+  const Plan& plan_;
+  const Pointwise& p_;
+  const float* value_[Pointwise::max_instrs];  // of the current block
+  alignas(64) float storage_[Pointwise::max_instrs * block];
+};
+
+void Interpreter::fill_fixed(const PointwiseInstr& in, float* out) {
+  if (in.op == PointwiseOp::input) {
+    load_block(out, p_.input[in.a].data, in.dtype, {1, block}, 0, 0);
+  } else {
+    const float lane = in.dtype == DType::i32 ? as_lane(int32_t(in.imm)) : float(in.imm);
+    for (int i = 0; i < block; ++i) out[i] = lane;
+    round_to(in.dtype, out, block);
+  }
+}
+
+// A run of f32 in memory is used where it lies, unless it is an output: another output may be
+// stored over it first.
+const float* Interpreter::load(int i, const Block& b) {
+  const PointwiseInput& in = p_.input[p_.instr[i].a];
+  const int64_t row_stride = plan_.stride(in.strides, 2), stride = plan_.stride(in.strides, 3);
+  const char* from = static_cast<const char*>(in.data) +
+                     b.offset(plan_, in.strides) * int64_t(dtype_size(in.dtype));
+  const bool run = stride == 1 && (b.shape.rows == 1 || row_stride == b.shape.columns);
+  if (in.dtype == DType::f32 && run && b.shape.count() % lanes == 0 && !plan_.output[i])
+    return reinterpret_cast<const float*>(from);
+  load_block(home(i), from, in.dtype, b.shape, row_stride, stride);
+  return home(i);
+}
+
+// Whether the result is one of the operands, or 0 or 1, and needs no rounding.
+bool Interpreter::exact(const PointwiseInstr& in) const {
+  const auto same = [&](uint8_t operand) { return p_.instr[operand].dtype == in.dtype; };
+  if (is_comparison(in.op)) return true;
+  if (in.op == PointwiseOp::where) return same(in.b) && same(in.c);
+  if (in.op == PointwiseOp::min || in.op == PointwiseOp::max) return same(in.a) && same(in.b);
+  return in.op == PointwiseOp::abs && same(in.a);
+}
+
+void Interpreter::evaluate(const PointwiseInstr& in, float* out, int n) {
+  const float *a = value_[in.a], *b = value_[in.b];
+  const DType from = p_.instr[in.a].dtype;
+  if (in.op == PointwiseOp::where)
+    evaluate_where(out, a, b, value_[in.c], n);
+  else if (in.op == PointwiseOp::cast)
+    evaluate_cast(from, in.dtype, out, a, n);
+  else if (from == DType::i32)
+    evaluate_wholes(in.op, out, a, b, n);
+  else if (pointwise_operands(in.op) == 1)
+    evaluate_unary(in.op, out, a, n);
+  else
+    evaluate_binary(in.op, out, a, b, n);
+  if (!exact(in)) round_to(in.dtype, out, n);
+}
+
+void Interpreter::store(const PointwiseOutput& out, const Block& b) {
+  const DType t = p_.instr[out.instr].dtype;
+  char* to = static_cast<char*>(out.data) + b.offset(plan_, out.strides) * int64_t(dtype_size(t));
+  store_block(to, value_[out.instr], t, b.shape, plan_.stride(out.strides, 2),
+              plan_.stride(out.strides, 3));
+}
+
+void Interpreter::run(const Block& b) {
+  const int n = (b.shape.count() + lanes - 1) / lanes * lanes;
+  for (int i = 0; i < p_.instrs; ++i) {
+    const PointwiseInstr& in = p_.instr[i];
+    if (plan_.fixed[i]) continue;
+    if (in.op == PointwiseOp::input)
+      value_[i] = load(i, b);
+    else
+      evaluate(in, home(i), n);
+  }
+  for (int o = 0; o < p_.outputs; ++o) store(p_.output[o], b);
+}
+
+}  // namespace
+
+void pointwise(CpuStream& stream, const Pointwise& p) {
+  const Plan plan(p);
+  stream.parallel_for(plan.blocks, 1, [&](int64_t begin, int64_t end) {
+    Interpreter interpreter(plan);
+    for (int64_t i = begin; i < end; ++i) interpreter.run(Block(plan, i));
+  });
+}
+
+}  // namespace weft::kernels::cpu::WEFT_ISA
