@@ -1,0 +1,95 @@
+#include "weft/kernels/matmul_plan.h"
+
+#include <algorithm>
+
+#include "weft/base/error.h"
+
+namespace weft::kernels {
+namespace {
+
+int64_t ceil_div(int64_t x, int64_t y) {
+  return (x + y - 1) / y;
+}
+
+void check(const Matmul& p) {
+  WEFT_CHECK(p.batch >= 0 && p.m >= 0 && p.n >= 0 && p.k >= 0, "batch {} m {} n {} k {}", p.batch,
+             p.m, p.n, p.k);
+  WEFT_CHECK(p.in == DType::bf16 || p.in == DType::f32, "in {}", dtype_name(p.in));
+  WEFT_CHECK(p.out == DType::f32 || p.out == p.in, "in {} out {}", dtype_name(p.in),
+             dtype_name(p.out));
+  WEFT_CHECK(!p.accumulate || p.out == DType::f32, "out {}", dtype_name(p.out));
+  WEFT_CHECK(!p.a.packed);
+  WEFT_CHECK(p.a.col_stride == 1 || p.a.row_stride == 1 || p.k <= 1 || p.m <= 1,
+             "strides of A {} {}", p.a.row_stride, p.a.col_stride);
+  WEFT_CHECK(p.b.packed || p.b.col_stride == 1 || p.b.row_stride == 1 || p.k <= 1 || p.n <= 1,
+             "strides of B {} {}", p.b.row_stride, p.b.col_stride);
+}
+
+// The grid with the fewest blocks for the busiest thread; of those, the one that reads least.
+void choose_grid(MatmulPlan& plan, int threads) {
+  int64_t best_blocks = INT64_MAX, best_panels = INT64_MAX;
+  for (int rows = threads; rows >= 1; --rows) {
+    const int columns = threads / rows;
+    const int64_t m = ceil_div(plan.m_panels, rows), n = ceil_div(plan.n_panels, columns);
+    if (m * n > best_blocks || (m * n == best_blocks && m + n >= best_panels)) continue;
+    best_blocks = m * n, best_panels = m + n;
+    plan.row_parts = rows, plan.column_parts = columns;
+  }
+}
+
+// Batches that leave little idle are shared out whole: no barriers, and operands stay in one cache.
+bool share_out_products(const Matmul& p, int threads) {
+  const int64_t rounds = ceil_div(p.batch, threads);
+  return threads > 1 && p.batch > 1 && rounds * threads * 4 <= p.batch * 5;
+}
+
+void choose_packing(const Matmul& p, MatmulPlan& plan) {
+  if (plan.column_parts == 1 && plan.n_panels <= plan.n_block) plan.pack_a = MatmulPlan::local;
+  if (plan.row_parts == 1 && plan.m_panels <= plan.m_block) plan.pack_b = MatmulPlan::local;
+  if (p.b.packed) plan.pack_b = MatmulPlan::before;
+}
+
+void lay_out_scratch(const Matmul& p, MatmulPlan& plan, int threads) {
+  const int64_t panel_row = matmul_panel * int64_t(dtype_size(p.in));  // bytes of a panel for one k
+  const int64_t run = std::min(plan.k_padded, matmul_k_run(p.in));
+  if (plan.pack_a == MatmulPlan::shared)
+    plan.a_bytes = size_t(plan.m_panels * plan.k_padded * panel_row);
+  if (plan.pack_b == MatmulPlan::shared)
+    plan.b_bytes = size_t(plan.n_panels * plan.k_padded * panel_row);
+  const int64_t local_panels = 1 + std::min<int64_t>(plan.n_block, plan.n_panels);
+  const int64_t expanded = 2 * panel_row * run;  // A as f32, where tiles are not multiplied as such
+  plan.sum_bytes = size_t(plan.m_block * plan.n_block + matmul_finished_blocks) * 4096;
+  plan.thread_bytes = plan.sum_bytes + size_t(expanded + local_panels * panel_row * run);
+  const size_t packed = plan.a_bytes + plan.b_bytes;
+  plan.total_bytes =
+      64 + size_t(threads) * plan.thread_bytes + (plan.whole_products ? threads : 1) * packed;
+}
+
+}  // namespace
+
+MatmulPlan plan_matmul(const Matmul& p, int threads) {
+  check(p);
+  MatmulPlan plan;
+  plan.m_panels = ceil_div(p.m, matmul_panel);
+  plan.n_panels = ceil_div(p.n, matmul_panel);
+  plan.k_padded = ceil_div(p.k, matmul_k_step(p.in)) * matmul_k_step(p.in);
+  plan.whole_products = share_out_products(p, threads);
+  if (!plan.whole_products) choose_grid(plan, threads);
+  plan.m_block = int(std::min<int64_t>(plan.m_block, ceil_div(plan.m_panels, plan.row_parts)));
+  plan.n_block = int(std::min<int64_t>(plan.n_block, ceil_div(plan.n_panels, plan.column_parts)));
+  choose_packing(p, plan);
+  lay_out_scratch(p, plan, threads);
+  return plan;
+}
+
+size_t matmul_scratch_bytes(const Matmul& params, int threads) {
+  return plan_matmul(params, threads).total_bytes;
+}
+
+size_t matmul_packed_bytes(int64_t k, int64_t n, DType dtype) {
+  const int64_t step = matmul_k_step(dtype);
+  return size_t(ceil_div(n, matmul_panel) * matmul_panel * ceil_div(k, step) * step) *
+         dtype_size(dtype);
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,41 @@
+// How a matrix product is cut: into 32 x 32 blocks of C, shared among threads as a grid. The same
+// for every instruction set; nothing here changes a result.
+//
+// Packed layout, of A (in rows) and B (in columns) alike: K is cut into runs of k_run; within a run
+// one panel of 32 rows or columns lies after the other, so that what a block reads is contiguous.
+#pragma once
+#include "weft/kernels/matmul.h"
+
+namespace weft::kernels {
+
+constexpr int64_t matmul_panel = 32;
+
+// K per run of the packed layout, and its padding: a bf16 step holds 32 of K.
+constexpr int64_t matmul_k_run(DType in) {
+  return in == DType::bf16 ? 512 : 256;
+}
+constexpr int64_t matmul_k_step(DType in) {
+  return in == DType::bf16 ? 32 : 1;
+}
+
+struct MatmulPlan {
+  // before: packed by the caller. shared: all of it first, by all threads, then a barrier. local:
+  // by each thread where it is used, since nobody uses it twice.
+  enum Packing { before, shared, local };
+
+  int64_t m_panels = 0, n_panels = 0, k_padded = 0;
+  int row_parts = 1, column_parts = 1;  // the grid of threads over one product
+  bool whole_products = false;          // each thread takes products of the batch alone
+  Packing pack_a = shared, pack_b = shared;
+  int m_block = 16, n_block = 8;  // panels whose sums a thread holds while it goes through K
+  // Scratch, in bytes: packed A, packed B (once, or per thread with whole_products), then each
+  // thread's own: sums, finished blocks, local panels.
+  size_t a_bytes = 0, b_bytes = 0, sum_bytes = 0, thread_bytes = 0, total_bytes = 0;
+};
+
+// Throws Error(internal) for parameters the kernel does not take.
+MatmulPlan plan_matmul(const Matmul& params, int threads);
+
+constexpr int matmul_finished_blocks = 3;  // kept until their sums have reached the cache
+
+}  // namespace weft::kernels
