@@ -1,0 +1,215 @@
+#include "weft/kernels/cpu/attention_softmax.h"
+
+namespace weft::kernels::cpu::WEFT_ISA {
+namespace {
+
+// One thread's forward work. A tile is 32 consecutive pairs (query, head of the group) of one key
+// and value head, so that with grouped heads a decode step still fills a tile.
+template <class T>
+class Forward {
+ public:
+  Forward(const AttentionForward& params, int thread)
+      : a_(params), shape_(params.shape), depth_(attention_depth(shape_.head_dim)) {
+    const AttentionForwardScratch at = attention_forward_scratch(shape_);
+    char* mine = static_cast<char*>(params.scratch) + at.thread_bytes * thread;
+    tile_ = reinterpret_cast<ForwardTile<T>*>(mine + at.tile);
+    staging_ = reinterpret_cast<T*>(mine + at.staging);
+    k_ = reinterpret_cast<T*>(mine + at.k);
+    v_ = reinterpret_cast<T*>(mine + at.v);
+  }
+
+  // Key blocks of every tile, and one for what a tile costs besides.
+  int64_t cost(const AttentionSegment& s) const {
+    int64_t sum = 0;
+    for (int tile = 0; tile < tiles(s); ++tile) sum += tile_cost(s, tile);
+    return sum;
+  }
+
+  // The tiles whose cost, added up from the first, begins in [from, to).
+  void run(const AttentionSegment& s, int kv_head, int64_t from, int64_t to) {
+    int begin = 0, end = 0;
+    int64_t at = 0;
+    for (int tile = 0; tile < tiles(s) && at < to; at += tile_cost(s, tile), ++tile) {
+      if (at < from) begin = tile + 1;
+      end = tile + 1;
+    }
+    if (begin >= end) return;
+    segment_ = &s, kv_head_ = kv_head;
+    keys_ = head_rows<T>(a_.k, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
+    values_ = head_rows<T>(a_.v, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
+    streamed_ = end - begin == 1;
+    if (!streamed_) pack(blocks(s, begin).begin, blocks(s, end - 1).end);
+    for (int tile = begin; tile < end; ++tile) run_tile(tile);
+  }
+
+  // A row in no segment.
+  void clear(int64_t row) {
+    for (int h = 0; h < shape_.q_heads; ++h) {
+      for (int i = 0; i < shape_.head_dim; ++i) row_of<T>(a_.o, row, h)[i] = T{};
+      if (a_.lse) a_.lse[row * shape_.q_heads + h] = -infinity;
+    }
+  }
+
+ private:
+  static_assert(sizeof(ForwardTile<T>) <= attention_forward_tile_bytes);
+
+  int group() const { return shape_.q_heads / shape_.kv_heads; }
+  int tiles(const AttentionSegment& s) const {
+    return (s.q_len * group() + tile_rows - 1) / tile_rows;
+  }
+
+  // Blocks of keys [begin, end) that a tile's rows see: both ends grow from row to row.
+  Keys blocks(const AttentionSegment& s, int tile) const {
+    const int rows = s.q_len * group(), first = tile * tile_rows;
+    const int last = first + tile_rows < rows ? first + tile_rows - 1 : rows - 1;
+    const int begin = visible_keys(shape_, s, first / group()).begin / block_keys;
+    const int end = (visible_keys(shape_, s, last / group()).end + block_keys - 1) / block_keys;
+    return {begin < end ? begin : end, end};
+  }
+  int64_t tile_cost(const AttentionSegment& s, int tile) const {
+    const Keys b = blocks(s, tile);
+    return b.end - b.begin + 1;
+  }
+
+  void pack_k(int block, T* to) {
+    for (int i = 0; i < block_keys; i += 16)
+      pack_columns16(keys_.from(block * block_keys + i), depth_, to + i * depth_, staging_);
+  }
+  void pack_v(int block, T* to) {
+    pack_rows64(values_.from(block * block_keys), depth_, to, staging_);
+  }
+  void pack(int begin, int end) {
+    packed_from_ = begin;
+    for (int block = begin; block < end; ++block) {
+      pack_k(block, k_ + block_size() * (block - begin));
+      pack_v(block, v_ + block_size() * (block - begin));
+    }
+  }
+  int64_t block_size() const { return int64_t{block_keys} * depth_; }
+
+  // A block of keys or values as B. Where it is used by one tile only, it is packed just before.
+  const T* k_block(int block) {
+    if (!streamed_) return k_ + block_size() * (block - packed_from_);
+    pack_k(block, k_);
+    return k_;
+  }
+  const T* v_block(int block) {
+    if (!streamed_) return v_ + block_size() * (block - packed_from_);
+    pack_v(block, v_);
+    return v_;
+  }
+
+  void load_tile(int first, int rows) {
+    ForwardTile<T>& t = *tile_;
+    for (int r = 0; r < tile_rows; ++r) {
+      const bool real = r < rows;
+      const int query = real ? (first + r) / group() : 0;
+      const Keys keys = real ? visible_keys(shape_, *segment_, query) : Keys{0, 0};
+      t.first[r] = keys.begin, t.last[r] = keys.end;
+      t.m[r] = never_seen;
+      copy_operand<T>(row_of<T>(a_.q, segment_->q_begin + query, head(first + r)),
+                      real ? shape_.head_dim : 0, depth_, t.q + r * depth_);
+    }
+    std::memset(t.l, 0, sizeof t.l);
+    std::memset(t.o, 0, size_t(tile_rows) * size_t(depth_) * 4);
+    t.risen = 0;
+  }
+  int head(int flat_row) const { return kv_head_ * group() + flat_row % group(); }
+
+  // Every row of the tile sees all keys of the block.
+  bool all_visible(int block, int rows) const {
+    return tile_->first[rows - 1] <= block * block_keys &&
+           tile_->last[0] >= (block + 1) * block_keys;
+  }
+
+  void run_tile(int tile) {
+    ForwardTile<T>& t = *tile_;
+    const int first = tile * tile_rows, left = segment_->q_len * group() - first;
+    const int rows = left < tile_rows ? left : tile_rows;
+    const Keys b = blocks(*segment_, tile);
+    load_tile(first, rows);
+    if (b.begin < b.end)
+      product(t.q, depth_, k_block(b.begin), t.s[0], block_keys, rows, block_keys, depth_, false);
+    for (int block = b.begin; block < b.end; ++block) {
+      const int now = (block - b.begin) % 2;
+      const bool next = block + 1 < b.end, previous = block > b.begin;
+      const Round<T> round = {.q = t.q,
+                              .next_k = next ? k_block(block + 1) : nullptr,
+                              .next_s = t.s[1 - now],
+                              .s = t.s[now],
+                              .p = t.p[now],
+                              .previous_p = t.p[1 - now],
+                              .previous_v = previous ? v_block(block - 1) : nullptr,
+                              .rows = rows,
+                              .depth = depth_,
+                              .key = block * block_keys,
+                              .scale = shape_.scale * log2_e};
+      if (all_visible(block, rows))
+        run_round<T, false>(t, round);
+      else
+        run_round<T, true>(t, round);
+    }
+    if (b.begin < b.end)
+      product(t.p[(b.end - b.begin - 1) % 2], block_keys, v_block(b.end - 1), t.o, depth_, rows,
+              depth_, block_keys, true);
+    store_tile(first, rows);
+  }
+
+  void store_tile(int first, int rows) {
+    const ForwardTile<T>& t = *tile_;
+    float lse[tile_rows];
+    for (int r = 0; r < rows; ++r) {
+      const int64_t row = segment_->q_begin + (first + r) / group();
+      const float sum = lse[r] = reduce_add(F32x16::load(t.l + r * 16));
+      store_scaled(t.o + r * depth_, F32x16(sum == 0 ? 0.0f : 1 / sum),
+                   row_of<T>(a_.o, row, head(first + r)), shape_.head_dim);
+    }
+    if (!a_.lse) return;
+    for (int r = 0; r < rows; r += 16) {
+      const F32x16 sum = F32x16::load(lse + r);
+      const F32x16 value = fma(F32x16::load(t.m + r), F32x16(ln_2), log(sum));
+      select(sum == F32x16(), F32x16(-infinity), value).store(lse + r);
+    }
+    for (int r = 0; r < rows; ++r)
+      a_.lse[(segment_->q_begin + (first + r) / group()) * shape_.q_heads + head(first + r)] =
+          lse[r];
+  }
+
+  const AttentionForward& a_;
+  const AttentionShape& shape_;
+  const int depth_;
+  ForwardTile<T>* tile_;
+  T *staging_, *k_, *v_;
+  const AttentionSegment* segment_ = nullptr;
+  int kv_head_ = 0, packed_from_ = 0;
+  Rows<T> keys_{}, values_{};
+  bool streamed_ = false;
+};
+
+template <class T>
+void run_forward(CpuStream& stream, const AttentionForward& params) {
+  const int threads = stream.threads();
+  stream.pool().run([&](int thread) {
+    const UseTiles tiles;
+    Forward<T> work(params, thread);
+    share_work(
+        params.shape, thread, threads, [&](const AttentionSegment& s) { return work.cost(s); },
+        [&](const AttentionSegment& s, int head, int64_t from, int64_t to) {
+          work.run(s, head, from, to);
+        });
+    each_uncovered_row(params.shape, params.shape.q_rows, &AttentionSegment::q_begin,
+                       &AttentionSegment::q_len, thread, threads,
+                       [&](int64_t row) { work.clear(row); });
+  });
+}
+
+}  // namespace
+
+void attention_forward(CpuStream& stream, const AttentionForward& params) {
+  if (params.shape.dtype == DType::bf16)
+    run_forward<bf16>(stream, params);
+  else
+    run_forward<float>(stream, params);
+}
+
+}  // namespace weft::kernels::cpu::WEFT_ISA
