@@ -26,7 +26,8 @@ struct FileOperation {
     rename,
     exchange,
     remove_file,
-    remove_directory
+    remove_directory,
+    nothing,  // stands for one that a test leaves out
   };
   Kind kind;
   std::string path, other = {};  // below the root
@@ -150,6 +151,8 @@ class SimulatedDisk {
       case Kind::remove_file:
       case Kind::remove_directory:
         change({{op.path, -1}});
+        break;
+      case Kind::nothing:
         break;
     }
   }
