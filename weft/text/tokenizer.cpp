@@ -1,0 +1,82 @@
+#include "weft/text/tokenizer.h"
+
+#include "weft/base/error.h"
+#include "weft/base/json.h"
+#include "weft/base/utf8.h"
+#include "weft/text/byte_tokenizer.h"
+#include "weft/text/char_tokenizer.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view file_format = "weft-tokenizer";
+
+struct Kind {
+  std::string_view name;
+  std::unique_ptr<Tokenizer> (*read)(const JsonReader& fields);
+};
+
+// Every tokenizer there is.
+constexpr Kind kinds[] = {
+    {"byte",
+     [](const JsonReader& fields) -> std::unique_ptr<Tokenizer> {
+       fields.allow_only({"format", "version", "name"});
+       return std::make_unique<ByteTokenizer>();
+     }},
+    {"char",
+     [](const JsonReader& fields) -> std::unique_ptr<Tokenizer> {
+       return std::make_unique<CharTokenizer>(CharTokenizer::from_fields(fields));
+     }},
+};
+
+}  // namespace
+
+std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) text += piece(id);
+  return text;
+}
+
+std::string StreamDecoder::push(int32_t id) {
+  pending_ += tokenizer_->piece(id);
+  size_t whole = 0;
+  while (whole < pending_.size()) {
+    const Utf8Char c = decode_utf8(std::string_view(pending_).substr(whole));
+    if (c.state == Utf8Char::State::cut_off) break;
+    whole += c.bytes;
+  }
+  const std::string text = replace_invalid_utf8(std::string_view(pending_).substr(0, whole));
+  pending_.erase(0, whole);
+  return text;
+}
+
+std::string StreamDecoder::finish() {
+  const std::string text = replace_invalid_utf8(pending_);
+  pending_.clear();
+  return text;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_from_json(const Json& json, const std::string& what) {
+  const JsonReader reader(json, what);
+  if (reader.string("format") != file_format) reader.refuse("format", "\"weft-tokenizer\"");
+  reader.integer("version", 1, 1);
+  const std::string& name = reader.string("name");
+  std::string names;
+  for (const Kind& kind : kinds) {
+    if (kind.name == name) return kind.read(reader);
+    names += format("{}\"{}\"", names.empty() ? "" : " or ", kind.name);
+  }
+  reader.refuse("name", names);
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
+  return tokenizer_from_json(read_json(path), path);
+}
+
+void save_tokenizer(const Tokenizer& tokenizer, const std::string& path, FileSystem& fs) {
+  Json json = {{"format", file_format}, {"version", 1}, {"name", tokenizer.name()}};
+  json.update(tokenizer.to_json());
+  write_file_atomic(path, dump_json(json, 2) + "\n", fs);
+}
+
+}  // namespace weft
