@@ -5,30 +5,22 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 namespace {
 
-// The row in terms of which its gradient is written.
-struct Row {
-  float largest, inverse_sum, target_logit;
-};
-
 float first_lane(F32x16 v) {
   float t;
   v.store(&t, 1);
   return t;
 }
 
-// weight softmax over the row, then the target's element with 1 taken off. dlogits may begin where
-// logits do: no element is written before it, and those written over, have been read.
+// weight softmax over the row from its exponentials, then the target's element with 1 taken off.
+// dlogits begin where the exponentials do: what is written over has been read.
 template <class T>
-void write_gradient(const float* logits, T* dlogits, int64_t vocab, int64_t target, float weight,
-                    Row row) {
-  const auto softmax = [&](F32x16 x) WEFT_INLINE {
-    return exp(x - F32x16(row.largest)) * F32x16(row.inverse_sum);
-  };
-  each_step(vocab, [&](int64_t i, auto k) WEFT_INLINE {
-    store(softmax(load(logits + i, k)) * F32x16(weight), dlogits + i, k);
-  });
-  const F32x16 at_target = softmax(F32x16(row.target_logit)) - F32x16(1.0f);
-  (at_target * F32x16(weight)).store(dlogits + target, 1);
+void write_gradient(const float* e, T* dlogits, int64_t vocab, int64_t target, float weight,
+                    float inverse_sum) {
+  const F32x16 inverse = inverse_sum, scale = weight;
+  const F32x16 at_target = (e[target] * inverse - F32x16(1.0f)) * scale;
+  each_step(vocab, [&](int64_t i, auto k)
+                       WEFT_INLINE { store(load(e + i, k) * inverse * scale, dlogits + i, k); });
+  at_target.store(dlogits + target, 1);
 }
 
 template <class T>
@@ -41,12 +33,11 @@ void one_row(const CrossEntropyRows& p, int64_t r) {
     if (p.gradient) std::memset(static_cast<void*>(dlogits), 0, size_t(p.vocab) * sizeof(T));
     return;
   }
-  Row row;
-  row.largest = row_max(logits, p.vocab);
-  const float sum = row_sum_exp(logits, p.vocab, row.largest);
-  row.inverse_sum = 1.0f / sum, row.target_logit = logits[target];
-  p.nll[r] = first_lane(log(F32x16(sum))) + (row.largest - row.target_logit);
-  if (p.gradient) write_gradient(logits, dlogits, p.vocab, target, p.weights[r], row);
+  const float largest = row_max(logits, p.vocab), target_logit = logits[target];
+  const float sum = p.gradient ? row_sum_exp<true>(logits, p.vocab, largest, logits)
+                               : row_sum_exp<false>(logits, p.vocab, largest);
+  p.nll[r] = first_lane(log(F32x16(sum))) + (largest - target_logit);
+  if (p.gradient) write_gradient(logits, dlogits, p.vocab, target, p.weights[r], 1.0f / sum);
 }
 
 }  // namespace

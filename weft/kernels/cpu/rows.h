@@ -43,17 +43,32 @@ WEFT_INLINE inline void each_step(int64_t width, F&& f) {
   if (i < width) f(i, int(width - i));
 }
 
-// reduce_add of simd.h, the same tree, without leaving the registers.
-WEFT_INLINE inline float sum_lanes(F32x16 v) {
+// The tree of simd.h (lane i with i + 8, then + 4, + 2, + 1) without leaving the registers.
+WEFT_INLINE inline __m256 low_lanes(F32x16 v) {
 #if defined(__AVX512F__)
-  const __m256 low = _mm512_castps512_ps256(v.v), high = _mm512_extractf32x8_ps(v.v, 1);
+  return _mm512_castps512_ps256(v.v);
 #else
-  const __m256 low = v.a, high = v.b;
+  return v.a;
 #endif
-  const __m256 eight = _mm256_add_ps(low, high);
+}
+WEFT_INLINE inline __m256 high_lanes(F32x16 v) {
+#if defined(__AVX512F__)
+  return _mm512_extractf32x8_ps(v.v, 1);
+#else
+  return v.b;
+#endif
+}
+WEFT_INLINE inline float sum_lanes(F32x16 v) {
+  const __m256 eight = _mm256_add_ps(low_lanes(v), high_lanes(v));
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+WEFT_INLINE inline float max_lanes(F32x16 v) {
+  const __m256 eight = _mm256_max_ps(low_lanes(v), high_lanes(v));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
 // The value as an array of T would hold it.

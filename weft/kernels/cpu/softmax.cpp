@@ -5,10 +5,17 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 namespace {
 
-template <class T>
-void forward_row(const T* x, T* y, int64_t width) {
+void forward_row(const float* x, float* y, int64_t width) {
   const float largest = row_max(x, width);
-  const F32x16 inverse = 1.0f / row_sum_exp(x, width, largest);
+  const F32x16 inverse = 1.0f / row_sum_exp<true>(x, width, largest, y);
+  each_step(width,
+            [&](int64_t i, auto k) WEFT_INLINE { store(load(y + i, k) * inverse, y + i, k); });
+}
+
+// There is no room for unrounded exponentials in y: they are computed twice.
+void forward_row(const bf16* x, bf16* y, int64_t width) {
+  const float largest = row_max(x, width);
+  const F32x16 inverse = 1.0f / row_sum_exp<false>(x, width, largest);
   each_step(width, [&](int64_t i, auto k) WEFT_INLINE {
     store(exp(load(x + i, k) - F32x16(largest)) * inverse, y + i, k);
   });

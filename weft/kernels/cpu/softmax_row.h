@@ -11,14 +11,18 @@ float row_max(const T* x, int64_t width) {
   F32x16 largest = -infinity;
   each_step(width, [&](int64_t i, auto k)
                        WEFT_INLINE { largest = max(largest, keep(load(x + i, k), k, -infinity)); });
-  return reduce_max(largest);
+  return max_lanes(largest);
 }
 
-template <class T>
-float row_sum_exp(const T* x, int64_t width, float largest) {
+// Keeps exp(x - largest) in e when that is wanted; e may be x.
+template <bool keep_exp, class T>
+float row_sum_exp(const T* x, int64_t width, float largest, [[maybe_unused]] float* e = nullptr) {
   F32x16 sum;
-  each_step(width, [&](int64_t i, auto k)
-                       WEFT_INLINE { sum += keep(exp(load(x + i, k) - F32x16(largest)), k); });
+  each_step(width, [&](int64_t i, auto k) WEFT_INLINE {
+    const F32x16 v = exp(load(x + i, k) - F32x16(largest));
+    if constexpr (keep_exp) store(v, e + i, k);
+    sum += keep(v, k);
+  });
   return sum_lanes(sum);
 }
 
