@@ -1,6 +1,6 @@
-// The block interpreter: the grid is cut into blocks of up to 256 elements, and the whole program
+// The block interpreter: the grid is cut into blocks of up to 512 elements, and the whole program
 // runs over one block with every value in the first-level cache, so the cost of interpreting is
-// shared by 256 elements.
+// shared by 512 elements.
 #include "weft/kernels/pointwise.h"
 
 #include "weft/kernels/cpu/pointwise_block.h"
@@ -9,7 +9,7 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 namespace {
 
-constexpr int block = 256;  // elements
+constexpr int block = 512;  // elements
 
 // What is known about a program before the first block.
 struct Plan {
@@ -118,7 +118,9 @@ class Interpreter {
  private:
   float* home(int i) { return storage_ + plan_.slot[i] * block; }
   void fill_fixed(const PointwiseInstr& in, float* out);
+  const char* as_value(const void* data, DType t, const int64_t* strides, const Block& b) const;
   const float* load(int i, const Block& b);
+  float* target(int i, const Block& b);
   bool exact(const PointwiseInstr& in) const;
   void evaluate(const PointwiseInstr& in, float* out, int n);
   void store(const PointwiseOutput& out, const Block& b);
@@ -139,18 +141,35 @@ void Interpreter::fill_fixed(const PointwiseInstr& in, float* out) {
   }
 }
 
-// A run of f32 in memory is used where it lies, unless it is an output: another output may be
-// stored over it first.
+// The block in memory if the lanes of f32 lie there as in a value: one run of whole vectors.
+const char* Interpreter::as_value(const void* data, DType t, const int64_t* strides,
+                                  const Block& b) const {
+  const bool one_run = plan_.stride(strides, 3) == 1 &&
+                       (b.shape.rows == 1 || plan_.stride(strides, 2) == b.shape.columns);
+  if (t != DType::f32 || !one_run || b.shape.count() % lanes != 0) return nullptr;
+  return static_cast<const char*>(data) + b.offset(plan_, strides) * 4;
+}
+
+// An input that is also an output is copied: another output may be stored over it first.
 const float* Interpreter::load(int i, const Block& b) {
   const PointwiseInput& in = p_.input[p_.instr[i].a];
-  const int64_t row_stride = plan_.stride(in.strides, 2), stride = plan_.stride(in.strides, 3);
+  const char* there = as_value(in.data, in.dtype, in.strides, b);
+  if (there && !plan_.output[i]) return reinterpret_cast<const float*>(there);
   const char* from = static_cast<const char*>(in.data) +
                      b.offset(plan_, in.strides) * int64_t(dtype_size(in.dtype));
-  const bool run = stride == 1 && (b.shape.rows == 1 || row_stride == b.shape.columns);
-  if (in.dtype == DType::f32 && run && b.shape.count() % lanes == 0 && !plan_.output[i])
-    return reinterpret_cast<const float*>(from);
-  load_block(home(i), from, in.dtype, b.shape, row_stride, stride);
+  load_block(home(i), from, in.dtype, b.shape, plan_.stride(in.strides, 2),
+             plan_.stride(in.strides, 3));
   return home(i);
+}
+
+// The last instruction, after which no input is read, may write its result where it is to be
+// stored.
+float* Interpreter::target(int i, const Block& b) {
+  if (i < p_.instrs - 1 || !plan_.output[i]) return home(i);
+  int o = 0;
+  while (p_.output[o].instr != i) ++o;
+  const char* there = as_value(p_.output[o].data, p_.instr[i].dtype, p_.output[o].strides, b);
+  return there ? reinterpret_cast<float*>(const_cast<char*>(there)) : home(i);
 }
 
 // Whether the result is one of the operands, or 0 or 1, and needs no rounding.
@@ -181,6 +200,7 @@ void Interpreter::evaluate(const PointwiseInstr& in, float* out, int n) {
 void Interpreter::store(const PointwiseOutput& out, const Block& b) {
   const DType t = p_.instr[out.instr].dtype;
   char* to = static_cast<char*>(out.data) + b.offset(plan_, out.strides) * int64_t(dtype_size(t));
+  if (to == reinterpret_cast<const char*>(value_[out.instr])) return;
   store_block(to, value_[out.instr], t, b.shape, plan_.stride(out.strides, 2),
               plan_.stride(out.strides, 3));
 }
@@ -188,12 +208,14 @@ void Interpreter::store(const PointwiseOutput& out, const Block& b) {
 void Interpreter::run(const Block& b) {
   const int n = (b.shape.count() + lanes - 1) / lanes * lanes;
   for (int i = 0; i < p_.instrs; ++i) {
-    const PointwiseInstr& in = p_.instr[i];
     if (plan_.fixed[i]) continue;
-    if (in.op == PointwiseOp::input)
+    if (p_.instr[i].op == PointwiseOp::input) {
       value_[i] = load(i, b);
-    else
-      evaluate(in, home(i), n);
+    } else {
+      float* to = target(i, b);
+      evaluate(p_.instr[i], to, n);
+      value_[i] = to;
+    }
   }
   for (int o = 0; o < p_.outputs; ++o) store(p_.output[o], b);
 }

@@ -67,6 +67,17 @@ void store_run(T* out, const float* in, int n) {
   for (; i + lanes <= n; i += lanes) F32x16::load(in + i).store(out + i);
   if (i < n) F32x16::load(in + i, n - i).store(out + i, n - i);
 }
+// The lanes have been rounded to bf16 already: their upper halves are all there is.
+void store_run(bf16* out, const float* in, int n) {
+  int i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const __m256i a = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i*)(in + i)), 16);
+    const __m256i b = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i*)(in + i + 8)), 16);
+    const __m256i halves = _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
+    _mm256_storeu_si256((__m256i*)(out + i), halves);
+  }
+  if (i < n) F32x16::load(in + i, n - i).store(out + i, n - i);
+}
 void store_run(bool* out, const float* in, int n) {
   int i = 0;
   for (; i + 8 <= n; i += 8) {  // 0 or 1

@@ -136,19 +136,32 @@ int32_t truncate(float x) {
   return x < -2147483648.0f ? INT32_MIN : int32_t(x);
 }
 
-template <class T>
-void round_through(float* x, int n) {
-  for (int i = 0; i < n; i += lanes) {
-    T t[lanes];
-    F32x16::load(x + i).store(t);
-    F32x16::load(t).store(x + i);
-  }
+// bf16(float) of tensor/dtype.h with the result still an f32.
+F32x16 round_to_bf16(F32x16 x) {
+  const I32x16 u = as_int(x * F32x16(1.0f));  // denormals are zero
+  const I32x16 odd = shift_right<16>(u) & I32x16(1);
+  const F32x16 rounded = as_float((u + odd + I32x16(0x7fff)) & I32x16(-65536));
+  const F32x16 nan = as_float((u | I32x16(0x400000)) & I32x16(-65536));
+  return select(is_nan(x), nan, rounded);
+}
+
+F32x16 round_to_f16(F32x16 x) {
+  f16 t[lanes];
+  x.store(t);
+  return F32x16::load(t);
 }
 
 void round_to(DType t, float* x, int n) {
-  if (t == DType::bf16) round_through<bf16>(x, n);
-  if (t == DType::f16) round_through<f16>(x, n);
-  if (t == DType::boolean) mask(x, x, x, n, [](F32x16 v, F32x16) { return ~(v == F32x16(0.0f)); });
+  switch (t) {
+    case DType::bf16:
+      return each(x, x, n, [](F32x16 v) { return round_to_bf16(v); });
+    case DType::f16:
+      return each(x, x, n, [](F32x16 v) { return round_to_f16(v); });
+    case DType::boolean:
+      return each(x, x, n, [](F32x16 v) { return select(v == F32x16(0.0f), 0.0f, 1.0f); });
+    default:
+      return;
+  }
 }
 
 void evaluate_cast(DType from, DType to, float* out, const float* a, int n) {
