@@ -1,0 +1,110 @@
+// Pointwise nodes that a kernel's epilogue can do, with the same roundings.
+#include <algorithm>
+
+#include "weft/graph/lowering.h"
+#include "weft/graph/passes.h"
+
+namespace weft {
+namespace {
+
+class EpilogueFusion {
+ public:
+  explicit EpilogueFusion(Graph& g) : g_(g), uses_(g.use_counts()), defs_(g.definitions()), gone_(g.nodes.size(), false) {}
+
+  void run() {
+    for (size_t i = 0; i < g_.nodes.size(); ++i) {
+      if (g_.nodes[i].op == &gelu_op) gelu(i);
+      else if (g_.nodes[i].op == &add_op) add(i);
+    }
+    std::vector<GraphNode> out;
+    for (size_t i = 0; i < g_.nodes.size(); ++i)
+      if (!gone_[i]) out.push_back(std::move(g_.nodes[i]));
+    g_.nodes = std::move(out);
+  }
+
+ private:
+  int producer(ValueId v, const Op& op) const {
+    const int d = defs_[size_t(v)];
+    return d >= 0 && g_.nodes[size_t(d)].op == &op ? d : -1;
+  }
+
+  // gelu(product): the product's kernel gives gelu's result, and its own too when that is read elsewhere. The fused
+  // node stands where the product stood, since others may read the product before gelu.
+  void gelu(size_t i) {
+    const ValueId pre = g_.nodes[i].in[0];
+    const int d = producer(pre, matmul_op);
+    if (d < 0 || g_.nodes[size_t(d)].attrs.has("gelu") || g_.nodes[size_t(d)].attrs.has("residual")) return;
+    GraphNode& product = g_.nodes[size_t(d)];
+    const ValueId result = g_.nodes[i].out[0];
+    product.attrs.set("gelu", int64_t(1));
+    product.out = {result};
+    if (uses_[size_t(pre)] > 1) {
+      product.attrs.set("keep", int64_t(1));
+      product.out = {result, pre};
+    }
+    defs_[size_t(result)] = d;
+    gone_[i] = true;
+  }
+
+  // product + residual, dx of a norm + residual gradient: the producer moves down to the addition, where the other
+  // operand is sure to exist.
+  void add(size_t i) {
+    for (const size_t side : {size_t(0), size_t(1)}) {
+      const ValueId sum_of = g_.nodes[i].in[side], other = g_.nodes[i].in[1 - side];
+      if (uses_[size_t(sum_of)] != 1 || sum_of == other) continue;
+      if (add_to_product(i, sum_of, other) || add_to_norm(i, sum_of, other)) return;
+    }
+  }
+
+  bool add_to_product(size_t i, ValueId product_out, ValueId residual) {
+    const int d = producer(product_out, matmul_op);
+    if (d < 0) return false;
+    const GraphNode& product = g_.nodes[size_t(d)];
+    if (product.attrs.has("residual") || product.attrs.has("keep") || product.out.size() != 1) return false;
+    GraphNode fused = product;
+    fused.attrs.set("residual", int64_t(1));
+    fused.in.push_back(residual);
+    move_down(size_t(d), i, std::move(fused));
+    return true;
+  }
+
+  bool add_to_norm(size_t i, ValueId dx, ValueId residual) {
+    for (const Op* op : {&layer_norm_grad_op, &rms_norm_grad_op}) {
+      const int d = producer(dx, *op);
+      const size_t plain = op == &layer_norm_grad_op ? 5 : 4;
+      if (d < 0 || g_.nodes[size_t(d)].out[0] != dx || g_.nodes[size_t(d)].in.size() != plain) continue;
+      // Its other outputs must not be read before the addition.
+      if (read_between(size_t(d), i)) continue;
+      GraphNode fused = g_.nodes[size_t(d)];
+      fused.in.push_back(residual);
+      move_down(size_t(d), i, std::move(fused));
+      return true;
+    }
+    return false;
+  }
+
+  bool read_between(size_t d, size_t i) const {
+    for (size_t j = d + 1; j < i; ++j)
+      for (const ValueId v : g_.nodes[j].in)
+        if (!gone_[j] && std::ranges::count(g_.nodes[d].out, v)) return true;
+    return false;
+  }
+
+  void move_down(size_t d, size_t i, GraphNode fused) {
+    fused.out[0] = g_.nodes[i].out[0];
+    g_.nodes[i] = std::move(fused);
+    for (const ValueId v : g_.nodes[i].out)
+      if (v != no_value) defs_[size_t(v)] = int(i);
+    gone_[d] = true;
+  }
+
+  Graph& g_;
+  std::vector<int> uses_, defs_;
+  std::vector<bool> gone_;
+};
+
+}  // namespace
+
+void fuse_epilogues(Graph& g) { EpilogueFusion(g).run(); }
+
+}  // namespace weft

@@ -1,0 +1,17 @@
+// Strides of view nodes: reshape, transpose, slice and broadcast as another way to walk the same bytes.
+#pragma once
+#include <optional>
+
+#include "weft/graph/lowering.h"
+
+namespace weft {
+
+// Empty when no strides over the input's bytes can say it.
+struct ViewDerivation {
+  Shape shape, strides;
+  int64_t offset = 0;  // elements
+};
+std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape, const Shape& strides,
+                                          const Shape& out);
+
+}  // namespace weft

@@ -1,0 +1,9 @@
+// Every architecture's definition, for the table.
+#pragma once
+#include "weft/models/model.h"
+
+namespace weft::models {
+
+extern const Architecture gpt2;
+
+}  // namespace weft::models

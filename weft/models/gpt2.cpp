@@ -1,0 +1,72 @@
+// GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019): learned positions, layer norm
+// before each sub-layer, GELU, tied output weights. Initialisation as in the paper: normal 0.02, residual projections
+// divided by sqrt(2 layers).
+#include <cmath>
+
+#include "weft/models/architectures.h"
+
+namespace weft::models {
+namespace {
+
+struct Block {
+  nn::LayerNorm norm1, norm2;
+  nn::SelfAttention attention;
+  nn::GeluMlp mlp;
+};
+
+Block block(const ModelConfig& c, int64_t layer) {
+  const std::string path = format("blocks.{}", layer);
+  const int64_t hidden = c.hidden ? c.hidden : 4 * c.width;
+  return {{path + ".norm1", c.width}, {path + ".norm2", c.width}, {path + ".attention", c.width, c.heads}, {path + ".mlp", c.width, hidden}};
+}
+nn::Embedding tokens(const ModelConfig& c) { return {"tokens", c.vocab, c.width}; }
+nn::Embedding positions(const ModelConfig& c) { return {"positions", c.context, c.width}; }
+nn::LayerNorm last_norm(const ModelConfig& c) { return {"norm", c.width}; }
+
+void validate(const ModelConfig& c) {
+  const auto in_range = [](const char* name, int64_t value, int64_t most) {
+    if (value < 1 || value > most) user_error("gpt2 needs {} from 1 to {}, got {}", name, most, value);
+  };
+  in_range("vocab", c.vocab, 1 << 24), in_range("context", c.context, 1 << 20), in_range("layers", c.layers, 1024);
+  in_range("heads", c.heads, 1024), in_range("dim", c.width, 1 << 17);
+  if (c.width % c.heads != 0) user_error("gpt2 needs heads that divide dim, got {} heads and dim {}", c.heads, c.width);
+  if (c.width / c.heads > 256) user_error("gpt2 needs heads of at most 256, got {} of {}", c.heads, c.width / c.heads);
+  if (c.hidden < 0 || c.hidden > (1 << 20)) user_error("gpt2 needs a hidden size up to {}, got {}", 1 << 20, c.hidden);
+  if (!(c.dropout >= 0 && c.dropout < 1)) user_error("gpt2 needs dropout in [0, 1), got {}", c.dropout);
+}
+
+Params initialize(const ModelConfig& c, uint64_t seed) {
+  const double stddev = 0.02, residual = 0.02 / std::sqrt(2.0 * double(c.layers));
+  nn::Initializer make(seed);
+  tokens(c).init(make, stddev);
+  positions(c).init(make, stddev);
+  for (int64_t i = 0; i < c.layers; ++i) {
+    const Block b = block(c, i);
+    b.norm1.init(make);
+    b.attention.init(make, stddev, residual);
+    b.norm2.init(make);
+    b.mlp.init(make, stddev, residual);
+  }
+  last_norm(c).init(make);
+  return make.finish();
+}
+
+Tensor hidden(const ModelConfig& c, const Params& p, const ForwardInputs& in) {
+  Tensor x = tokens(c)(p, in.tokens) + positions(c)(p, in.where.positions);  // [tokens, width]
+  x = in.dropout(x, "embedding.dropout");
+  for (int64_t i = 0; i < c.layers; ++i) {
+    const Block b = block(c, i);
+    nn::KvLayer* cache = in.cache ? &(*in.cache)[size_t(i)] : nullptr;
+    x = x + in.dropout(b.attention(p, b.norm1(p, x), in.where, cache), b.attention.path + ".dropout");
+    x = x + in.dropout(b.mlp(p, b.norm2(p, x)), b.mlp.path + ".dropout");
+  }
+  return last_norm(c)(p, x);
+}
+
+const Tensor& head(const ModelConfig&, const Params& p) { return nn::parameter(p, "tokens.weight"); }
+
+}  // namespace
+
+const Architecture gpt2 = {"gpt2", validate, initialize, hidden, head};
+
+}  // namespace weft::models
