@@ -100,4 +100,3 @@ BENCHMARK(sixteen_elements);
 }  // namespace
 }  // namespace weft::kernels
 
-BENCHMARK_MAIN();
