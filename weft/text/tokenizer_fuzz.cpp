@@ -1,0 +1,44 @@
+// Tokenizer files: every token of an accepted tokenizer encodes to itself, and streams decode to
+// UTF-8. The bytes after the first NUL are text for it.
+#include <algorithm>
+#include <cstdlib>
+
+#include "weft/base/error.h"
+#include "weft/base/json.h"
+#include "weft/base/utf8.h"
+#include "weft/text/tokenizer.h"
+
+namespace {
+
+void check_tokens(const weft::Tokenizer& tokenizer) {
+  const int32_t n = std::min(tokenizer.vocab_size(), 1000);
+  weft::StreamDecoder decoder(tokenizer);
+  for (int32_t id = 0; id < n; ++id) {
+    if (tokenizer.encode(tokenizer.piece(id)) != std::vector<int32_t>{id}) std::abort();
+    if (weft::find_invalid_utf8(decoder.push(id)) != std::string::npos) std::abort();
+  }
+}
+
+void check_text(const weft::Tokenizer& tokenizer, std::string_view text) {
+  try {
+    if (tokenizer.decode(tokenizer.encode(text)) != text) std::abort();
+  } catch (const weft::Error& error) {
+    if (error.kind() == weft::ErrorKind::internal) std::abort();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const size_t nul = std::min(input.find('\0'), size);
+  try {
+    const auto tokenizer =
+        weft::tokenizer_from_json(weft::parse_json(input.substr(0, nul), "input"), "input");
+    check_tokens(*tokenizer);
+    check_text(*tokenizer, input.substr(nul));
+  } catch (const weft::Error& error) {
+    if (error.kind() != weft::ErrorKind::data) std::abort();
+  }
+  return 0;
+}
