@@ -1,12 +1,19 @@
 #include "weft/kernels/copy.h"
 
 #include <gtest/gtest.h>
+#include <memory>
 #include <vector>
 
 #include "weft/kernels/row_testing.h"
 
 namespace weft::kernels {
 namespace {
+
+// Made once: starting threads takes longer than most cases.
+const std::vector<std::unique_ptr<CpuDevice>>& cpus() {
+  static const auto all = testing::all_cpus();
+  return all;
+}
 
 struct Case {
   const char* what;
@@ -32,7 +39,7 @@ void expect_copies(const Case& c) {
     p.sizes[d] = c.sizes[d], p.in_strides[d] = c.in[d], p.out_strides[d] = c.out[d];
   p.out = expected.data() + out_offset;
   ref::strided_copy(p);
-  for (const auto& cpu : testing::all_cpus()) {
+  for (const auto& cpu : cpus()) {
     actual.assign(room, T(0x5a));
     p.out = actual.data() + out_offset;
     cpu::strided_copy(cpu->stream(), p);
@@ -77,7 +84,7 @@ TEST(StridedCopy, moves_every_element_to_its_place) {
 
 TEST(Fill, writes_the_value_and_nothing_else) {
   for (const int64_t n : {0, 1, 17, 5000, 20000})
-    for (const auto& cpu : testing::all_cpus())
+    for (const auto& cpu : cpus())
       for (const int bytes : {1, 2, 4, 8}) {
         std::vector<uint64_t> expected(20001, 7), actual = expected;
         Fill p{bytes, 0x0123456789abcdefu, n, expected.data()};

@@ -1,6 +1,7 @@
 #include "weft/kernels/gather.h"
 
 #include <gtest/gtest.h>
+#include <memory>
 #include <numeric>
 #include <vector>
 
@@ -9,7 +10,11 @@
 namespace weft::kernels {
 namespace {
 
-using testing::all_cpus;
+// Made once: starting threads takes longer than most cases.
+const std::vector<std::unique_ptr<CpuDevice>>& cpus() {
+  static const auto all = testing::all_cpus();
+  return all;
+}
 
 template <class Index>
 std::vector<Index> random_indices(int64_t n, int64_t rows, uint64_t key) {
@@ -36,7 +41,7 @@ void expect_gathers(int64_t width, int element_bytes, int64_t n) {
                element_bytes, expected.data(), &bad};
   ref::gather_rows(p);
   p.out = actual.data();
-  for (const auto& cpu : all_cpus()) {
+  for (const auto& cpu : cpus()) {
     std::fill(actual.begin(), actual.end(), uint8_t(9));
     cpu::gather_rows(cpu->stream(), p);
     EXPECT_EQ(actual, expected) << width << " x " << element_bytes << " bytes, " << n;
@@ -57,7 +62,7 @@ TEST(GatherRows, names_the_first_index_out_of_range_and_reads_nothing_there) {
   const std::vector<float> table(6, 1.0f);
   std::vector<int32_t> indices(100, 1);
   indices[37] = 3, indices[61] = -1, indices[99] = 2147483647;
-  for (const auto& cpu : all_cpus()) {
+  for (const auto& cpu : cpus()) {
     std::vector<float> out(200, 7.0f);
     int64_t bad = -1;
     cpu::gather_rows(cpu->stream(),
@@ -71,7 +76,7 @@ TEST(GatherRows, names_the_first_index_out_of_range_and_reads_nothing_there) {
 TEST(ScatterRows, replaces_rows_and_skips_negative_indices) {
   const std::vector<uint16_t> values = {10, 11, 12, 20, 21, 22, 30, 31, 32};
   const std::vector<int64_t> indices = {4, -1, 0};
-  for (const auto& cpu : all_cpus()) {
+  for (const auto& cpu : cpus()) {
     std::vector<uint16_t> out(15, 5);
     int64_t bad = -1;
     cpu::scatter_rows(cpu->stream(),
@@ -85,7 +90,7 @@ TEST(ScatterRows, names_the_first_index_out_of_range) {
   const std::vector<float> values(40, 1.0f);
   std::vector<int32_t> indices(40);
   std::iota(indices.begin(), indices.end(), 0);
-  for (const auto& cpu : all_cpus()) {
+  for (const auto& cpu : cpus()) {
     std::vector<float> out(31, 0.0f);
     int64_t bad = -1;
     cpu::scatter_rows(cpu->stream(),
@@ -104,7 +109,7 @@ TEST(ScatterRows, agrees_with_the_reference) {
   int64_t bad = -1;
   ScatterRows p{values.data(), indices.data(), DType::i32, 50, 7, 50, 4, expected.data(), &bad};
   ref::scatter_rows(p);
-  for (const auto& cpu : all_cpus()) {
+  for (const auto& cpu : cpus()) {
     actual.assign(expected.size(), 1);
     p.out = actual.data();
     cpu::scatter_rows(cpu->stream(), p);
@@ -124,7 +129,7 @@ void expect_sums(int64_t width, int64_t n) {
   ScatterAddRows p{grad.data(), dtype_of<T>::value, indices.data(), DType::i32, rows, width,
                    n,           expected.data()};
   ref::scatter_add_rows(p);
-  for (const auto& cpu : all_cpus()) {
+  for (const auto& cpu : cpus()) {
     actual.assign(expected.size(), Out(3));
     p.out = actual.data();
     cpu::scatter_add_rows(cpu->stream(), p);

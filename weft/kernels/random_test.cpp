@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <memory>
 #include <vector>
 
 #include "weft/kernels/row_testing.h"
@@ -9,7 +10,11 @@
 namespace weft::kernels {
 namespace {
 
-using testing::all_cpus;
+// Made once: starting threads takes longer than most cases.
+const std::vector<std::unique_ptr<CpuDevice>>& cpus() {
+  static const auto all = testing::all_cpus();
+  return all;
+}
 
 // Steps and indices beyond 32 bits, and cuts that fall inside a counter.
 struct Cut {
@@ -27,7 +32,7 @@ TEST(RandomUniform, is_philox_of_the_global_index) {
   for (const Cut& cut : cuts) {
     std::vector<float> expected(size_t(cut.n)), actual(size_t(cut.n));
     ref::random_uniform({cut.key, cut.step, cut.first, cut.n, expected.data()});
-    for (const auto& cpu : all_cpus()) {
+    for (const auto& cpu : cpus()) {
       cpu::random_uniform(cpu->stream(), {cut.key, cut.step, cut.first, cut.n, actual.data()});
       EXPECT_TRUE(testing::same_bits(actual, expected)) << cut.first;
     }
@@ -41,7 +46,7 @@ TEST(RandomNormal, is_box_muller_of_the_same_words) {
   for (const Cut& cut : cuts) {
     std::vector<float> expected(size_t(cut.n)), first, actual(size_t(cut.n));
     ref::random_normal({cut.key, cut.step, cut.first, cut.n, expected.data()});
-    for (const auto& cpu : all_cpus()) {
+    for (const auto& cpu : cpus()) {
       cpu::random_normal(cpu->stream(), {cut.key, cut.step, cut.first, cut.n, actual.data()});
       if (first.empty()) first = actual;
       EXPECT_TRUE(testing::same_bits(actual, first)) << cut.first;

@@ -37,7 +37,10 @@ float to_lane(int32_t x) {
 
 template <class T>
 void from_lane(float lane, T& x) {
-  x = T(lane);
+  F32x16(lane).store(&x, 1);
+}
+void from_lane(float lane, bool& x) {
+  x = lane != 0;
 }
 void from_lane(float lane, int32_t& x) {
   x = as_whole(lane);
