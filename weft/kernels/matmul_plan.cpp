@@ -67,12 +67,17 @@ void lay_out_scratch(const Matmul& p, MatmulPlan& plan, int threads) {
 
 }  // namespace
 
+int64_t matmul_k_padded(int64_t k, DType in) {
+  const int64_t step = matmul_k_step(in);
+  return std::max(ceil_div(k, step), int64_t(1)) * step;
+}
+
 MatmulPlan plan_matmul(const Matmul& p, int threads) {
   check(p);
   MatmulPlan plan;
   plan.m_panels = ceil_div(p.m, matmul_panel);
   plan.n_panels = ceil_div(p.n, matmul_panel);
-  plan.k_padded = ceil_div(p.k, matmul_k_step(p.in)) * matmul_k_step(p.in);
+  plan.k_padded = matmul_k_padded(p.k, p.in);
   plan.whole_products = share_out_products(p, threads);
   if (!plan.whole_products) choose_grid(plan, threads);
   plan.m_block = int(std::min<int64_t>(plan.m_block, ceil_div(plan.m_panels, plan.row_parts)));
@@ -87,8 +92,7 @@ size_t matmul_scratch_bytes(const Matmul& params, int threads) {
 }
 
 size_t matmul_packed_bytes(int64_t k, int64_t n, DType dtype) {
-  const int64_t step = matmul_k_step(dtype);
-  return size_t(ceil_div(n, matmul_panel) * matmul_panel * ceil_div(k, step) * step) *
+  return size_t(ceil_div(n, matmul_panel) * matmul_panel * matmul_k_padded(k, dtype)) *
          dtype_size(dtype);
 }
 

@@ -17,6 +17,8 @@ constexpr int64_t matmul_k_run(DType in) {
 constexpr int64_t matmul_k_step(DType in) {
   return in == DType::bf16 ? 32 : 1;
 }
+// At least one step: an empty sum is a step of zeros.
+int64_t matmul_k_padded(int64_t k, DType in);
 
 struct MatmulPlan {
   // before: packed by the caller. shared: all of it first, by all threads, then a barrier. local:

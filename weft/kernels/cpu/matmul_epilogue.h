@@ -1,15 +1,10 @@
 // What happens to a finished 32 x 32 block of sums on its way to C.
 #pragma once
+#include "weft/kernels/cpu/matmul_block.h"
 #include "weft/kernels/cpu/vmath.h"
 #include "weft/kernels/matmul.h"
 
 namespace weft::kernels::cpu::WEFT_ISA {
-
-// Sums of a block lie as four 16 x 16 tiles: rows 0-15 columns 0-15, then columns 16-31, then rows
-// 16-31 likewise. A row of 16 is 64 bytes.
-inline int64_t sum_offset(int row, int half) {
-  return row * 16 + row / 16 * 256 + half * 256;
-}
 
 template <class T>
 inline F32x16 rounded(F32x16 x) {
@@ -35,6 +30,7 @@ inline void store(F32x16 x, T* p, int n) {
 struct Place {
   int64_t row, column;
   int rows, columns;
+  bool whole() const { return rows == 32 && columns == 32; }
 };
 
 template <class In, class Out>
@@ -67,7 +63,7 @@ struct Epilogue {
   void store_block(const float* sums, const Place& place) const {
     for (int r = 0; r < place.rows; ++r)
       for (int half = 0; half < 2; ++half) {
-        const F32x16 v = F32x16::load(sums + sum_offset(r, half));
+        const F32x16 v = F32x16::load(sums + r * block_stride + half * 16);
         const int64_t row = place.row + r, column = place.column + half * 16;
         const int n = place.columns - half * 16;
         if (n >= 16)
@@ -84,7 +80,7 @@ struct Epilogue {
         const int n = r < place.rows ? place.columns - half * 16 : 0;
         F32x16 v;
         if (n > 0) v = F32x16::load(c(place.row + r, place.column + half * 16), n < 16 ? n : 16);
-        v.store(sums + sum_offset(r, half));
+        v.store(sums + r * block_stride + half * 16);
       }
   }
 };

@@ -1,4 +1,5 @@
 #include "weft/kernels/cpu/matmul_driver.h"
+#include "weft/kernels/cpu/matmul_f32_vectors.h"
 #include "weft/kernels/cpu/matmul_kinds.h"
 
 namespace weft::kernels::cpu::WEFT_ISA {

@@ -91,16 +91,16 @@ template <bool is_a>
 inline void pack_panel(const Source<float>& s, int64_t lane, int64_t l0, int64_t l1, float* to) {
   const bool all_lanes = lane + 32 <= s.lanes;
   for (int64_t l = l0; l < l1;) {
-    const int64_t ks = l1 - l < 16 ? l1 - l : 16;
-    if (all_lanes && !s.k_contiguous()) {
+    const int64_t ks = l1 - l < 16 ? l1 - l : 16, there = l + ks <= s.k ? ks : s.k - l;
+    if (all_lanes && there == ks && !s.k_contiguous()) {
       for (int64_t i = 0; i < ks; ++i)
         copy_line(s.at(lane, l + i), to + i * 32),
             copy_line(s.at(lane, l + i) + 16, to + i * 32 + 16);
-    } else if (all_lanes && ks == 16) {
+    } else if (all_lanes && there == 16) {
       transpose_16x16(s.at(lane, l), s.lane_stride * 4, to, 128);
       transpose_16x16(s.at(lane + 16, l), s.lane_stride * 4, to + 16, 128);
     } else {
-      const Window<float> window(s, lane, l, ks);
+      const Window<float> window(s, lane, l, there);
       const Source<float>& w = window.source;
       for (int64_t i = 0; i < ks; ++i)
         for (int j = 0; j < 32; ++j) to[i * 32 + j] = *w.at(j, i);

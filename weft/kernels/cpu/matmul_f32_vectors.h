@@ -1,0 +1,51 @@
+// Blocks of f32: one chain of FMAs for each element.
+#pragma once
+#include "weft/kernels/cpu/matmul_block.h"
+
+namespace weft::kernels::cpu::WEFT_ISA {
+
+struct F32Rows {
+  template <int R, bool fetch>
+  static void run(const Block<float, float>& x, int first, int half) {
+    constexpr int C = vectors_at_once;
+    const float *a = x.a + first, *b = x.b + half * 16;
+    const float* in = x.in ? x.in + first * x.in_stride + half * 16 : nullptr;
+    F32x16 sum[R][C];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < C; ++c)
+        sum[r][c] = in ? F32x16::load(in + r * x.in_stride + c * 16) : F32x16();
+#pragma GCC unroll 1
+    for (int64_t l = 0; l < x.k; ++l, a += 32, b += 32) {
+      F32x16 w[C];
+#pragma GCC unroll 2
+      for (int c = 0; c < C; ++c) {
+        w[c] = F32x16::load(b + c * 16);
+        if (fetch) _mm_prefetch((const char*)(b + 512 + c * 16), _MM_HINT_T0);
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const F32x16 v(a[r]);
+#pragma GCC unroll 2
+        for (int c = 0; c < C; ++c) sum[r][c] = fma(v, w[c], sum[r][c]);
+      }
+    }
+    float* out = x.out + first * x.out_stride + half * 16;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < C; ++c) sum[r][c].store(out + r * x.out_stride + c * 16);
+  }
+};
+
+struct F32Vectors {
+  using Element = float;
+  using Prepared = float;
+  static constexpr int64_t k_chunk = 256;
+  static constexpr bool direct = true;
+  static void begin(int) {}
+  static void end() {}
+  static const float* prepare(const float* a, int64_t, int, float*) { return a; }
+  static void block(const Block<float, float>& x) { in_row_groups<F32Rows>(x); }
+};
+
+}  // namespace weft::kernels::cpu::WEFT_ISA

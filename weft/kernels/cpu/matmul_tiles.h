@@ -1,0 +1,143 @@
+// Blocks of bf16 with AMX: four tiles of sums, two of A, two of B (Intel's optimization reference
+// manual, chapter on AMX). GCC 12's intrinsics do not tell the compiler what they read, hence the
+// fences.
+#pragma once
+#include "weft/kernels/cpu/matmul_block.h"
+
+#if defined(__AMX_TILE__)
+namespace weft::kernels::cpu::WEFT_ISA {
+
+inline void compiler_fence() {
+  asm volatile("" ::: "memory");
+}
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+// A finished block that is converted and stored between the next block's tile instructions, which
+// leave the vector units idle; nothing but conversion.
+struct Beside {
+  const float* sums = nullptr;
+  bf16* c = nullptr;
+  int64_t c_stride = 0;
+
+  void next_row() {
+    const __m512bh x = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(sums));
+    _mm512_storeu_si512(c, (__m512i)x);
+    sums += block_stride, c += c_stride;
+  }
+};
+
+struct Bf16Tiles {
+  using Element = bf16;
+  using Prepared = bf16;
+  static constexpr int64_t k_chunk = 512;
+  static constexpr bool direct = true;
+
+  // Tiles of fewer rows take less time.
+  static void begin(int rows) {
+    TileConfig config;
+    if (rows < 16) config.rows[0] = config.rows[1] = config.rows[4] = uint8_t(rows);
+    asm volatile("" : : "r"(&config) : "memory");
+    _tile_loadconfig(&config);
+  }
+  static void end() { _tile_release(); }
+  static const bf16* prepare(const bf16* a, int64_t, int, bf16*) { return a; }
+
+  static void block(const Block<bf16, bf16>& x) { block(x, {}); }
+
+  // `beside` may hold a whole block whose sums were stored at least one block ago.
+  static void block(const Block<bf16, bf16>& x, Beside beside) {
+    int64_t rows_a_step = 0;
+    if (beside.sums) {
+      const int64_t steps = x.k / 32;
+      rows_a_step = steps >= 16 ? 2 : steps >= 8 ? 4 : steps >= 4 ? 8 : 0;
+      for (int64_t r = 0; rows_a_step == 0 && r < 32; ++r) beside.next_row();
+    }
+    compiler_fence();
+    if (x.rows <= 16)
+      x.fetch ? tiles<1, true>(x) : tiles<1, false>(x);
+    else if (rows_a_step == 2)
+      tiles<2, false, 2>(x, beside);
+    else if (rows_a_step == 4)
+      tiles<2, false, 4>(x, beside);
+    else if (rows_a_step == 8)
+      tiles<2, false, 8>(x, beside);
+    else
+      x.fetch ? tiles<2, true>(x) : tiles<2, false>(x);
+  }
+
+ private:
+  // Tiles 0 to 3 hold the sums, of the upper rows first; `halves` 1: of these alone.
+  template <int halves>
+  static void load_sums(const float* in, int64_t stride) {
+    if (!in) {
+      _tile_zero(0);
+      _tile_zero(1);
+      if (halves == 2) {
+        _tile_zero(2);
+        _tile_zero(3);
+      }
+      return;
+    }
+    _tile_loadd(0, in, stride * 4);
+    _tile_loadd(1, in + 16, stride * 4);
+    if (halves == 2) {
+      _tile_loadd(2, in + 16 * stride, stride * 4);
+      _tile_loadd(3, in + 16 * stride + 16, stride * 4);
+    }
+  }
+  template <int halves>
+  static void store_sums(float* out, int64_t stride) {
+    _tile_stored(0, out, stride * 4);
+    _tile_stored(1, out + 16, stride * 4);
+    if (halves == 2) {
+      _tile_stored(2, out + 16 * stride, stride * 4);
+      _tile_stored(3, out + 16 * stride + 16, stride * 4);
+    }
+  }
+
+  // B passes through the cache (the stream hint) while A's panel stays.
+  template <int halves, bool fetch>
+  static void step(const bf16* a, const bf16* b) {
+    if (fetch)
+      for (int i = 0; i < 1024; i += 32) _mm_prefetch((const char*)(b + 1024 + i), _MM_HINT_T0);
+    if (fetch)
+      _tile_loadd(6, b, 64);
+    else
+      _tile_stream_loadd(6, b, 64);
+    _tile_loadd(4, a, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    if (fetch)
+      _tile_loadd(7, b + 512, 64);
+    else
+      _tile_stream_loadd(7, b + 512, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    if (halves == 2) {
+      _tile_loadd(5, a + 512, 64);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+
+  template <int halves, bool fetch, int rows_a_step = 0>
+  static void tiles(const Block<bf16, bf16>& x, Beside beside = {}) {
+    load_sums<halves>(x.in, x.in_stride);
+    const bf16 *a = x.a, *b = x.b, *end = x.b + x.k * 32;
+    if constexpr (rows_a_step > 0)
+      for (int64_t r = 0; r < 32; r += rows_a_step, a += 1024, b += 1024) {
+        step<halves, fetch>(a, b);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows_a_step; ++i) beside.next_row();
+      }
+#pragma GCC unroll 4
+    for (; b != end; a += 1024, b += 1024) step<halves, fetch>(a, b);
+    store_sums<halves>(x.out, x.out_stride);
+  }
+};
+
+}  // namespace weft::kernels::cpu::WEFT_ISA
+#endif
