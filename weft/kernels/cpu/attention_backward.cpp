@@ -130,7 +130,7 @@ class Backward {
       sum = fma(F32x16::load(a + i), F32x16::load(b + i), sum);
     if (const int left = shape_.head_dim - i)
       sum = fma(F32x16::load(a + i, left), F32x16::load(b + i, left), sum);
-    return reduce_add(sum);
+    return sum_lanes(sum);
   }
 
   void run_head(int head) {
@@ -160,16 +160,49 @@ class Backward {
     BackwardBlock<T>& b = *block_;
     const int64_t k_at = int64_t{key} * depth_, q_at = int64_t{query} * depth_;
     constexpr int keys = block_keys, queries = block_queries;
-    product(k_ + k_at, depth_, q_columns_ + q_at, b.s, queries, keys, queries, depth_, false);
-    product(v_ + k_at, depth_, do_columns_ + q_at, b.dp, queries, keys, queries, depth_, false);
+    const auto scores = [&](const Operand<T>* rows, const T* columns, float* to) {
+      run_product<T>({.a = rows,
+                      .a_stride = depth_,
+                      .b = columns,
+                      .b_stride = int64_t{depth_} * 16,
+                      .c = to,
+                      .c_stride = queries,
+                      .m = keys,
+                      .n = queries,
+                      .k = depth_,
+                      .add = false});
+    };
+    scores(k_ + k_at, q_columns_ + q_at, b.s);
+    scores(v_ + k_at, do_columns_ + q_at, b.dp);
     const float scale = shape_.scale * log2_e;
     if (all_visible(key, query))
       score_gradients<T, false>(b, stats_, query, key, scale);
     else
       score_gradients<T, true>(b, stats_, query, key, scale);
-    product(b.p, queries, do_rows_ + q_at, dv_ + k_at, depth_, keys, depth_, queries, true);
-    product(b.ds, queries, q_rows_ + q_at, dk_ + k_at, depth_, keys, depth_, queries, true);
-    product(k_columns_ + k_at, keys, b.ds_pairs, dq_ + q_at, queries, depth_, queries, keys, true);
+    const auto add_rows = [&](const Operand<T>* weights, const T* rows, float* to) {
+      run_product<T>({.a = weights,
+                      .a_stride = queries,
+                      .b = rows,
+                      .b_stride = queries * 16,
+                      .c = to,
+                      .c_stride = depth_,
+                      .m = keys,
+                      .n = depth_,
+                      .k = queries,
+                      .add = true});
+    };
+    add_rows(b.p, do_rows_ + q_at, dv_ + k_at);
+    add_rows(b.ds, q_rows_ + q_at, dk_ + k_at);
+    run_product<T>({.a = k_columns_ + k_at,
+                    .a_stride = keys,
+                    .b = b.ds_pairs,
+                    .b_stride = keys * 16,
+                    .c = dq_ + q_at,
+                    .c_stride = queries,
+                    .m = depth_,
+                    .n = queries,
+                    .k = keys,
+                    .add = true});
   }
 
   // 16 queries; dq_ holds blocks of [depth][64 queries].

@@ -9,7 +9,10 @@ template <class T>
 class Forward {
  public:
   Forward(const AttentionForward& params, int thread)
-      : a_(params), shape_(params.shape), depth_(attention_depth(shape_.head_dim)) {
+      : a_(params),
+        shape_(params.shape),
+        depth_(attention_depth(shape_.head_dim)),
+        group_(shape_.q_heads / shape_.kv_heads) {
     const AttentionForwardScratch at = attention_forward_scratch(shape_);
     char* mine = static_cast<char*>(params.scratch) + at.thread_bytes * thread;
     tile_ = reinterpret_cast<ForwardTile<T>*>(mine + at.tile);
@@ -53,17 +56,16 @@ class Forward {
  private:
   static_assert(sizeof(ForwardTile<T>) <= attention_forward_tile_bytes);
 
-  int group() const { return shape_.q_heads / shape_.kv_heads; }
   int tiles(const AttentionSegment& s) const {
-    return (s.q_len * group() + tile_rows - 1) / tile_rows;
+    return (s.q_len * group_ + tile_rows - 1) / tile_rows;
   }
 
   // Blocks of keys [begin, end) that a tile's rows see: both ends grow from row to row.
   Keys blocks(const AttentionSegment& s, int tile) const {
-    const int rows = s.q_len * group(), first = tile * tile_rows;
+    const int rows = s.q_len * group_, first = tile * tile_rows;
     const int last = first + tile_rows < rows ? first + tile_rows - 1 : rows - 1;
-    const int begin = visible_keys(shape_, s, first / group()).begin / block_keys;
-    const int end = (visible_keys(shape_, s, last / group()).end + block_keys - 1) / block_keys;
+    const int begin = visible_keys(shape_, s, first / group_).begin / block_keys;
+    const int end = (visible_keys(shape_, s, last / group_).end + block_keys - 1) / block_keys;
     return {begin < end ? begin : end, end};
   }
   int64_t tile_cost(const AttentionSegment& s, int tile) const {
@@ -71,12 +73,18 @@ class Forward {
     return b.end - b.begin + 1;
   }
 
+  // Streamed rows come from memory and a stride apart: the block after is asked for on the way.
   void pack_k(int block, T* to) {
-    for (int i = 0; i < block_keys; i += 16)
-      pack_columns16(keys_.from(block * block_keys + i), depth_, to + i * depth_, staging_);
+    for (int i = 0; i < block_keys; i += 16) {
+      const int row = block * block_keys + i;
+      if (streamed_) fetch(keys_.from(row + block_keys), 16);
+      pack_columns16(keys_.from(row), depth_, to + i * depth_, staging_);
+    }
   }
   void pack_v(int block, T* to) {
-    pack_rows64(values_.from(block * block_keys), depth_, to, staging_);
+    const int row = block * block_keys;
+    if (streamed_) fetch(values_.from(row + 2 * block_keys), block_keys);
+    pack_rows64(values_.from(row), depth_, to, staging_);
   }
   void pack(int begin, int end) {
     packed_from_ = begin;
@@ -99,22 +107,36 @@ class Forward {
     return v_;
   }
 
+  // Query and head of a row of tiles, stepped from row to row.
+  struct Place {
+    int64_t row;  // in the caller's arrays
+    int query, head;
+  };
+  Place place(int flat_row) const {
+    const int query = flat_row / group_;
+    return {segment_->q_begin + query, query, kv_head_ * group_ + flat_row % group_};
+  }
+  void step(Place& p) const {
+    if (++p.head < (kv_head_ + 1) * group_) return;
+    p.head = kv_head_ * group_, ++p.query, ++p.row;
+  }
+
   void load_tile(int first, int rows) {
     ForwardTile<T>& t = *tile_;
-    for (int r = 0; r < tile_rows; ++r) {
-      const bool real = r < rows;
-      const int query = real ? (first + r) / group() : 0;
-      const Keys keys = real ? visible_keys(shape_, *segment_, query) : Keys{0, 0};
+    Place p = place(first);
+    for (int r = 0; r < rows; ++r, step(p)) {
+      const Keys keys = visible_keys(shape_, *segment_, p.query);
       t.first[r] = keys.begin, t.last[r] = keys.end;
-      t.m[r] = never_seen;
-      copy_operand<T>(row_of<T>(a_.q, segment_->q_begin + query, head(first + r)),
-                      real ? shape_.head_dim : 0, depth_, t.q + r * depth_);
+      copy_operand<T>(row_of<T>(a_.q, p.row, p.head), shape_.head_dim, depth_, t.q + r * depth_);
     }
+    for (int r = rows; r < tile_rows; ++r) t.first[r] = t.last[r] = 0;
+    const size_t unused = size_t(tile_rows - rows) * size_t(depth_);
+    std::memset(static_cast<void*>(t.q + rows * depth_), 0, unused * sizeof t.q[0]);
+    for (float& m : t.m) m = never_seen;
     std::memset(t.l, 0, sizeof t.l);
     std::memset(t.o, 0, size_t(tile_rows) * size_t(depth_) * 4);
     t.risen = 0;
   }
-  int head(int flat_row) const { return kv_head_ * group() + flat_row % group(); }
 
   // Every row of the tile sees all keys of the block.
   bool all_visible(int block, int rows) const {
@@ -122,47 +144,56 @@ class Forward {
            tile_->last[0] >= (block + 1) * block_keys;
   }
 
+  // Keys of the block that any row sees, up to a multiple of 32.
+  int keys_seen(int block, int rows) const {
+    return tile_->last[rows - 1] - block * block_keys > 32 ? 64 : 32;
+  }
+
   void run_tile(int tile) {
     ForwardTile<T>& t = *tile_;
-    const int first = tile * tile_rows, left = segment_->q_len * group() - first;
+    const int first = tile * tile_rows, left = segment_->q_len * group_ - first;
     const int rows = left < tile_rows ? left : tile_rows;
     const Keys b = blocks(*segment_, tile);
     load_tile(first, rows);
     if (b.begin < b.end)
-      product(t.q, depth_, k_block(b.begin), t.s[0], block_keys, rows, block_keys, depth_, false);
-    for (int block = b.begin; block < b.end; ++block) {
-      const int now = (block - b.begin) % 2;
-      const bool next = block + 1 < b.end, previous = block > b.begin;
-      const Round<T> round = {.q = t.q,
-                              .next_k = next ? k_block(block + 1) : nullptr,
-                              .next_s = t.s[1 - now],
-                              .s = t.s[now],
-                              .p = t.p[now],
-                              .previous_p = t.p[1 - now],
-                              .previous_v = previous ? v_block(block - 1) : nullptr,
-                              .rows = rows,
-                              .depth = depth_,
-                              .key = block * block_keys,
-                              .scale = shape_.scale * log2_e};
-      if (all_visible(block, rows))
-        run_round<T, false>(t, round);
-      else
-        run_round<T, true>(t, round);
-    }
+      score<T>(t.q, k_block(b.begin), t.s[0], rows, keys_seen(b.begin, rows), depth_);
+    for (int block = b.begin; block < b.end; ++block) run_block(block, b, rows);
     if (b.begin < b.end)
-      product(t.p[(b.end - b.begin - 1) % 2], block_keys, v_block(b.end - 1), t.o, depth_, rows,
-              depth_, block_keys, true);
+      add_values<T>(t.p[(b.end - b.begin - 1) % 2], v_block(b.end - 1), t.o, rows,
+                    keys_seen(b.end - 1, rows), depth_);
     store_tile(first, rows);
+  }
+
+  void run_block(int block, Keys blocks, int rows) {
+    ForwardTile<T>& t = *tile_;
+    const int now = (block - blocks.begin) % 2;
+    const bool next = block + 1 < blocks.end, previous = block > blocks.begin;
+    const Round<T> round = {.q = t.q,
+                            .next_k = next ? k_block(block + 1) : nullptr,
+                            .next_s = t.s[1 - now],
+                            .s = t.s[now],
+                            .p = t.p[now],
+                            .previous_p = t.p[1 - now],
+                            .previous_v = previous ? v_block(block - 1) : nullptr,
+                            .rows = rows,
+                            .depth = depth_,
+                            .key = block * block_keys,
+                            .next_keys = next ? keys_seen(block + 1, rows) : 0,
+                            .scale = shape_.scale * log2_e};
+    if (all_visible(block, rows))
+      run_round<T, false>(t, round);
+    else
+      run_round<T, true>(t, round);
   }
 
   void store_tile(int first, int rows) {
     const ForwardTile<T>& t = *tile_;
     float lse[tile_rows];
-    for (int r = 0; r < rows; ++r) {
-      const int64_t row = segment_->q_begin + (first + r) / group();
-      const float sum = lse[r] = reduce_add(F32x16::load(t.l + r * 16));
+    Place p = place(first);
+    for (int r = 0; r < rows; ++r, step(p)) {
+      const float sum = lse[r] = sum_lanes(F32x16::load(t.l + r * 16));
       store_scaled(t.o + r * depth_, F32x16(sum == 0 ? 0.0f : 1 / sum),
-                   row_of<T>(a_.o, row, head(first + r)), shape_.head_dim);
+                   row_of<T>(a_.o, p.row, p.head), shape_.head_dim);
     }
     if (!a_.lse) return;
     for (int r = 0; r < rows; r += 16) {
@@ -170,14 +201,13 @@ class Forward {
       const F32x16 value = fma(F32x16::load(t.m + r), F32x16(ln_2), log(sum));
       select(sum == F32x16(), F32x16(-infinity), value).store(lse + r);
     }
-    for (int r = 0; r < rows; ++r)
-      a_.lse[(segment_->q_begin + (first + r) / group()) * shape_.q_heads + head(first + r)] =
-          lse[r];
+    p = place(first);
+    for (int r = 0; r < rows; ++r, step(p)) a_.lse[p.row * shape_.q_heads + p.head] = lse[r];
   }
 
   const AttentionForward& a_;
   const AttentionShape& shape_;
-  const int depth_;
+  const int depth_, group_;
   ForwardTile<T>* tile_;
   T *staging_, *k_, *v_;
   const AttentionSegment* segment_ = nullptr;

@@ -39,7 +39,7 @@ WEFT_INLINE inline void store_pair(F32x16 a, F32x16 b, int key, bf16* to) {
 }
 
 struct Gradient {
-  F32x16 p, ds;
+  Lanes16 p, ds;
 };
 
 // 16 queries from `query` of the head on and one key, by their place `at` in the block.
@@ -53,7 +53,10 @@ WEFT_INLINE inline Gradient score_gradient(const BackwardBlock<T>& block, const 
                            (F32x16(key) < F32x16::load(stats.last + query));
     p = select(visible, p, F32x16());
   }
-  return {p, p * (F32x16::load(block.dp + at) - F32x16::load(stats.d + query))};
+  Gradient g;
+  g.p = p;
+  g.ds = p * (F32x16::load(block.dp + at) - F32x16::load(stats.d + query));
+  return g;
 }
 
 // From s and dp to p and ds. masked: not every query sees every key.

@@ -19,6 +19,14 @@ struct Rows {
   }
 };
 
+// Into the cache: the first n rows, or as many as there are.
+template <class T>
+WEFT_INLINE inline void fetch(Rows<T> rows, int n) {
+  for (int r = 0; r < n && r < rows.count; ++r)
+    for (int i = 0; i < rows.width; i += 64 / int(sizeof(T)))
+      _mm_prefetch(reinterpret_cast<const char*>(rows.data + r * rows.stride + i), _MM_HINT_T0);
+}
+
 // [16][16] of 32-bit words, transposed; strides in words.
 #if defined(__AVX512F__)
 inline void transpose16(const uint32_t* from, int64_t from_stride, uint32_t* to,

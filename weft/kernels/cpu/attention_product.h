@@ -6,12 +6,11 @@
 //   B  packed in tiles of 16 columns: [n / 16][k / w][16][w] of T, w = pair_width<T>. For bf16
 //      neighbours in k lie side by side, and 32 of k make one AMX tile.
 //
-// n is a multiple of 16 and k of 32. Rows of A and C past m, up to a multiple of 16, exist and may
+// n and k are multiples of 32. Rows of A and C past m, up to a multiple of 16, exist and may
 // be used.
 #pragma once
-#include "weft/kernels/cpu/simd.h"
+#include "weft/kernels/cpu/rows.h"
 
-#define WEFT_INLINE __attribute__((always_inline))
 #if defined(__clang__)
 #define WEFT_UNROLL _Pragma("unroll")
 #else
@@ -36,66 +35,120 @@ struct OperandOf<bf16> {
 template <class T>
 using Operand = typename OperandOf<T>::type;
 
-// C of `rows` rows and 16 columns, one tile of B; 32 of k from a and b on. An even and an odd chain
-// from zero, added, then added to C.
-template <int rows>
-WEFT_INLINE inline void product_step(const float* a, int64_t a_stride, const bf16* b, float* c,
-                                     int64_t c_stride, bool add) {
-  F32x16 even[rows], odd[rows];
-  for (int i = 0; i < 32; i += 2, b += 32) {
-    const I32x16 pairs = I32x16::load(reinterpret_cast<const int32_t*>(b));
-    const F32x16 first = as_float(shift_left<16>(pairs));
-    const F32x16 second = as_float(pairs & I32x16(int32_t(0xffff0000u)));
-    WEFT_UNROLL for (int r = 0; r < rows; ++r) {
-      even[r] = fma(F32x16(a[r * a_stride + i]), first, even[r]);
-      odd[r] = fma(F32x16(a[r * a_stride + i + 1]), second, odd[r]);
-    }
-  }
-  WEFT_UNROLL for (int r = 0; r < rows; ++r) {
-    float* to = c + r * c_stride;
-    ((even[r] + odd[r]) + (add ? F32x16::load(to) : F32x16())).store(to);
-  }
-}
-
-template <int rows>
-WEFT_INLINE inline void product_step(const float* a, int64_t a_stride, const float* b, float* c,
-                                     int64_t c_stride, bool add) {
-  F32x16 sum[rows];
-  if (add) {
-    WEFT_UNROLL for (int r = 0; r < rows; ++r) sum[r] = F32x16::load(c + r * c_stride);
-  }
-  for (int i = 0; i < 32; ++i, b += 16) {
-    const F32x16 column = F32x16::load(b);
-    WEFT_UNROLL for (int r = 0; r < rows; ++r) {
-      sum[r] = fma(F32x16(a[r * a_stride + i]), column, sum[r]);
-    }
-  }
-  WEFT_UNROLL for (int r = 0; r < rows; ++r) sum[r].store(c + r * c_stride);
-}
-
-template <int rows, class T>
-void product_rows(const float* a, int64_t a_stride, const T* b, float* c, int64_t c_stride, int n,
-                  int k, bool add) {
-  for (int j = 0; j < n; j += 16)
-    for (int s = 0; s < k; s += 32, b += 32 * 16)
-      product_step<rows>(a + s, a_stride, b, c + j, c_stride, add || s > 0);
-}
-
-// As many rows together as the registers hold: a row takes two chains.
-template <class T>
-void product(const float* a, int64_t a_stride, const T* b, float* c, int64_t c_stride, int m, int n,
-             int k, bool add) {
+// Lanes without a constructor: the compiler zeroes an array of F32x16 in memory first.
+struct Lanes16 {
 #if defined(__AVX512F__)
-  for (; m >= 8; m -= 8, a += 8 * a_stride, c += 8 * c_stride)
-    product_rows<8>(a, a_stride, b, c, c_stride, n, k, add);
-  if (m >= 4) {
-    product_rows<4>(a, a_stride, b, c, c_stride, n, k, add);
-    m -= 4, a += 4 * a_stride, c += 4 * c_stride;
+  __m512 v;
+  operator F32x16() const {
+    return v;
+  }
+  void operator=(F32x16 x) {
+    v = x.v;
+  }
+#else
+  __m256 a, b;
+  operator F32x16() const {
+    return {a, b};
+  }
+  void operator=(F32x16 x) {
+    a = x.a, b = x.b;
   }
 #endif
-  for (; m >= 2; m -= 2, a += 2 * a_stride, c += 2 * c_stride)
-    product_rows<2>(a, a_stride, b, c, c_stride, n, k, add);
-  if (m) product_rows<1>(a, a_stride, b, c, c_stride, n, k, add);
+};
+
+// C of `rows` rows and `tiles` times 16 columns, 32 of k from a and b on; b_stride is from one tile
+// of 16 columns to the next. An even and an odd chain from zero, added, then added to C.
+template <int rows, int tiles>
+WEFT_INLINE inline void product_step(const float* a, int64_t a_stride, const bf16* b,
+                                     int64_t b_stride, float* c, int64_t c_stride, bool add) {
+  Lanes16 even[rows][tiles], odd[rows][tiles];
+  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
+    even[n / tiles][n % tiles] = F32x16(), odd[n / tiles][n % tiles] = F32x16();
+  }
+  for (int i = 0; i < 32; i += 2, b += 32) {
+    Lanes16 first[tiles], second[tiles];
+    WEFT_UNROLL for (int t = 0; t < tiles; ++t) {
+      const I32x16 pairs = I32x16::load(reinterpret_cast<const int32_t*>(b + t * b_stride));
+      first[t] = as_float(shift_left<16>(pairs));
+      second[t] = as_float(pairs & I32x16(int32_t(0xffff0000u)));
+    }
+    WEFT_UNROLL for (int r = 0; r < rows; ++r) {
+      const F32x16 x = a[r * a_stride + i], y = a[r * a_stride + i + 1];
+      WEFT_UNROLL for (int t = 0; t < tiles; ++t) {
+        even[r][t] = fma(x, first[t], even[r][t]);
+        odd[r][t] = fma(y, second[t], odd[r][t]);
+      }
+    }
+  }
+  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
+    float* to = c + n / tiles * c_stride + n % tiles * 16;
+    const F32x16 sum = F32x16(even[n / tiles][n % tiles]) + odd[n / tiles][n % tiles];
+    (sum + (add ? F32x16::load(to) : F32x16())).store(to);
+  }
+}
+
+template <int rows, int tiles>
+WEFT_INLINE inline void product_step(const float* a, int64_t a_stride, const float* b,
+                                     int64_t b_stride, float* c, int64_t c_stride, bool add) {
+  Lanes16 sum[rows][tiles];
+  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
+    const float* from = c + n / tiles * c_stride + n % tiles * 16;
+    sum[n / tiles][n % tiles] = add ? F32x16::load(from) : F32x16();
+  }
+  for (int i = 0; i < 32; ++i, b += 16) {
+    Lanes16 columns[tiles];
+    WEFT_UNROLL for (int t = 0; t < tiles; ++t) columns[t] = F32x16::load(b + t * b_stride);
+    WEFT_UNROLL for (int r = 0; r < rows; ++r) {
+      const F32x16 x = a[r * a_stride + i];
+      WEFT_UNROLL for (int t = 0; t < tiles; ++t) sum[r][t] = fma(x, columns[t], sum[r][t]);
+    }
+  }
+  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
+    F32x16(sum[n / tiles][n % tiles]).store(c + n / tiles * c_stride + n % tiles * 16);
+  }
+}
+
+// C += A B, or C = A B. Strides are in elements: of A and C from row to row, of B from one tile of
+// 16 columns to the next.
+template <class T>
+struct Product {
+  const Operand<T>* a;
+  int64_t a_stride;
+  const T* b;
+  int64_t b_stride;
+  float* c;
+  int64_t c_stride;
+  int m, n, k;
+  bool add;
+};
+
+// `rows` rows of C at a time from row `begin` on, as many as there are; returns the row it came to.
+template <int rows, int tiles, class T>
+int product_rows(const Product<T>& p, int begin) {
+  int r = begin;
+  for (; r + rows <= p.m; r += rows)
+    for (int j = 0; j < p.n; j += 16 * tiles)
+      for (int s = 0; s < p.k; s += 32)
+        product_step<rows, tiles>(p.a + r * p.a_stride + s, p.a_stride,
+                                  p.b + j / 16 * p.b_stride + s * 16, p.b_stride,
+                                  p.c + r * p.c_stride + j, p.c_stride, p.add || s > 0);
+  return r;
+}
+
+// Rows and tiles of columns together so that the chains fill the registers; bf16 has two for each.
+#if defined(__AVX512F__)
+constexpr int tiles_together = 2;
+template <class T>
+constexpr int rows_together = sizeof(T) == 2 ? 4 : 8;
+#else
+constexpr int tiles_together = 1;
+template <class T>
+constexpr int rows_together = sizeof(T) == 2 ? 2 : 4;
+#endif
+
+template <class T>
+void run_product(const Product<T>& p) {
+  product_rows<1, tiles_together>(p, product_rows<rows_together<T>, tiles_together>(p, 0));
 }
 
 #if defined(__AMX_TILE__)
@@ -162,34 +215,29 @@ WEFT_INLINE inline void multiply_tiles(const bf16* a, int64_t a_stride, const bf
   if constexpr (m > 1 && n > 1) _tile_dpbf16ps(3, 5, 7);
 }
 
+// From row i and column j on.
 template <int m, int n>
-WEFT_INLINE inline void product_tiles(const bf16* a, int64_t a_stride, const bf16* b, float* c,
-                                      int64_t c_stride, int k, bool add) {
-  if (add)
-    load_sums<m, n>(c, c_stride);
+WEFT_INLINE inline void product_tiles(const Product<bf16>& p, int i, int j) {
+  float* c = p.c + i * p.c_stride + j;
+  if (p.add)
+    load_sums<m, n>(c, p.c_stride);
   else
     zero_sums<m, n>();
-  for (int s = 0; s < k; s += 32)
-    multiply_tiles<m, n>(a + s, a_stride, b + s * 16, int64_t{k} * 16);
-  store_sums<m, n>(c, c_stride);
+  for (int s = 0; s < p.k; s += 32)
+    multiply_tiles<m, n>(p.a + i * p.a_stride + s, p.a_stride, p.b + j / 16 * p.b_stride + s * 16,
+                         p.b_stride);
+  store_sums<m, n>(c, p.c_stride);
 }
 
-template <int m>
-void product_tile_rows(const bf16* a, int64_t a_stride, const bf16* b, float* c, int64_t c_stride,
-                       int n, int k, bool add) {
-  int j = 0;
-  for (; j + 32 <= n; j += 32) product_tiles<m, 2>(a, a_stride, b + j * k, c + j, c_stride, k, add);
-  if (j < n) product_tiles<m, 1>(a, a_stride, b + j * k, c + j, c_stride, k, add);
-}
-
-inline void product(const bf16* a, int64_t a_stride, const bf16* b, float* c, int64_t c_stride,
-                    int m, int n, int k, bool add) {
+template <>
+inline void run_product(const Product<bf16>& p) {
   order_memory();
-  int i = 0;
-  for (; i + 16 < m; i += 32)
-    product_tile_rows<2>(a + i * a_stride, a_stride, b, c + i * c_stride, c_stride, n, k, add);
-  if (i < m)
-    product_tile_rows<1>(a + i * a_stride, a_stride, b, c + i * c_stride, c_stride, n, k, add);
+  for (int i = 0; i < p.m; i += 32)
+    for (int j = 0; j < p.n; j += 32)
+      if (i + 16 < p.m)
+        product_tiles<2, 2>(p, i, j);
+      else
+        product_tiles<1, 2>(p, i, j);
   order_memory();
 }
 

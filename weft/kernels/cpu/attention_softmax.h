@@ -34,7 +34,8 @@ struct Round {
   const Operand<T>* previous_p;
   const T* previous_v;
   int rows, depth, key;
-  float scale;  // times log2(e)
+  int next_keys;  // of the next block that any row sees: 32 or 64
+  float scale;    // times log2(e)
 };
 
 constexpr float never_seen = -1e30f;  // m of a row that has seen no key
@@ -43,12 +44,10 @@ constexpr float rise_limit = 8;       // p stays below 2^8
 // A new m from the highest score so far, for one row.
 template <class T>
 __attribute__((noinline)) void raise(ForwardTile<T>& t, int r, F32x16 top, float scale) {
-  const float m = reduce_max(top) * scale;
+  const float m = max_lanes(top) * scale;
   const F32x16 factor = power_of_two<float>(F32x16(t.m[r] - m));
-  float lane[16];
-  factor.store(lane);
   t.m[r] = m;
-  t.factor[r] = lane[0];
+  t.factor[r] = _mm256_cvtss_f32(low_lanes(factor));
   t.risen |= 1u << r;
   (F32x16::load(t.l + r * 16) * factor).store(t.l + r * 16);
 }
@@ -84,7 +83,7 @@ template <class T, bool masked>
 WEFT_INLINE inline void softmax_row(ForwardTile<T>& t, const Round<T>& round, int r) {
   const float* s = round.s + r * block_keys;
   const F32x16 scale = round.scale;
-  F32x16 x[4];
+  Lanes16 x[4];
   Mask16 visible[4];
   WEFT_UNROLL for (int j = 0; j < 4; ++j) {
     x[j] = F32x16::load(s + j * 16);
@@ -103,7 +102,7 @@ WEFT_INLINE inline void softmax_row(ForwardTile<T>& t, const Round<T>& round, in
     if constexpr (masked) x[j] = select(visible[j], x[j], F32x16());
   }
   float* l = t.l + r * 16;
-  (F32x16::load(l) + ((x[0] + x[1]) + (x[2] + x[3]))).store(l);
+  (F32x16::load(l) + ((F32x16(x[0]) + x[1]) + (F32x16(x[2]) + x[3]))).store(l);
   Operand<T>* p = round.p + r * block_keys;
   store_rounded<T>(x[0], x[1], p);
   store_rounded<T>(x[2], x[3], p + 32);
@@ -120,15 +119,43 @@ void rescale(ForwardTile<T>& t, int depth) {
   t.risen = 0;
 }
 
+// Scores of `keys` keys, into rows of 64.
+template <class T>
+void score(const Operand<T>* q, const T* k, float* s, int rows, int keys, int depth) {
+  run_product<T>({.a = q,
+                  .a_stride = depth,
+                  .b = k,
+                  .b_stride = int64_t{depth} * 16,
+                  .c = s,
+                  .c_stride = block_keys,
+                  .m = rows,
+                  .n = keys,
+                  .k = depth,
+                  .add = false});
+}
+
+// o += p v over `keys` keys of a block.
+template <class T>
+void add_values(const Operand<T>* p, const T* v, float* o, int rows, int keys, int depth) {
+  run_product<T>({.a = p,
+                  .a_stride = block_keys,
+                  .b = v,
+                  .b_stride = block_keys * 16,
+                  .c = o,
+                  .c_stride = depth,
+                  .m = rows,
+                  .n = depth,
+                  .k = keys,
+                  .add = true});
+}
+
 template <class T, bool masked>
 void run_round(ForwardTile<T>& t, const Round<T>& round) {
   const int depth = round.depth, rows = round.rows;
-  if (round.next_k)
-    product(round.q, depth, round.next_k, round.next_s, block_keys, rows, block_keys, depth, false);
+  if (round.next_k) score<T>(round.q, round.next_k, round.next_s, rows, round.next_keys, depth);
   for (int r = 0; r < rows; ++r) softmax_row<T, masked>(t, round, r);
   if (round.previous_v)
-    product(round.previous_p, block_keys, round.previous_v, t.o, depth, rows, depth, block_keys,
-            true);
+    add_values<T>(round.previous_p, round.previous_v, t.o, rows, block_keys, depth);
   rescale(t, depth);
 }
 
