@@ -155,6 +155,22 @@ Grammar::Choice read_choice(std::string_view text, const std::vector<Grammar::Ru
   return choice;
 }
 
+// Every rule is used, and only above where it stands.
+void check_uses(const std::vector<Grammar::Rule>& rules) {
+  std::vector<bool> used(rules.size(), false);
+  used[0] = true;
+  for (size_t id = 0; id < rules.size(); ++id) {
+    WEFT_CHECK(used[id], "a grammar where no rule above {} uses it", rules[id].name);
+    for (const Grammar::Choice& choice : rules[id].choices) {
+      for (const Grammar::Symbol& symbol : choice.symbols) {
+        if (symbol.kind != Grammar::Symbol::rule) continue;
+        WEFT_CHECK(size_t(symbol.id) > id, "a grammar where {{{}}} is used below it", symbol.text);
+        used[size_t(symbol.id)] = true;
+      }
+    }
+  }
+}
+
 // The memories chosen on every way and on some way from the start to here.
 struct Chosen {
   uint32_t surely = 0, perhaps = 0;
@@ -168,7 +184,6 @@ Chosen check_order(const std::vector<Grammar::Rule>& rules, int id, Chosen befor
     for (const Symbol& symbol : choice.symbols) {
       const uint32_t bit = 1u << symbol.id % 32;
       if (symbol.kind == Symbol::rule) {
-        WEFT_CHECK(symbol.id > id, "a grammar where {{{}}} stands above its use", symbol.text);
         now = check_order(rules, symbol.id, now);
       } else if (symbol.kind == Symbol::recall) {
         WEFT_CHECK(now.surely & bit, "a grammar where {{{}}} in {} may come before it is chosen",
@@ -207,6 +222,7 @@ Grammar::Grammar(std::string_view table) {
       rule.total += rule.choices.back().weight;
     }
   }
+  check_uses(rules_);
   check_order(rules_, 0, {});
 }
 

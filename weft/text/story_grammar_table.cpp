@@ -1,7 +1,10 @@
-// The stories. Read from the top: a story is an opening and one of twelve plots, a plot is a row of sentences, a
-// sentence has slots, and the word lists stand at the end. Rules of the house, checked by the test:
-//   - no choice is the beginning of its neighbour ("sun" beside "sunny"), so a text has only one derivation;
-//   - a story is short enough to be seen whole in a context of 384 characters;
+// The stories. Read from the top: a story is an opening and one of twelve plots, a plot is a row of
+// sentences, a sentence has slots, and the word lists stand at the end. Rules of the house, checked
+// by the test:
+//   - no choice is the beginning of its neighbour ("sun" beside "sunny"), so a text has only one
+//   derivation;
+//   - names are said again within 220 characters, so that a context of 256 always holds who is
+//   meant;
 //   - the words are few: a model of a million parameters has two minutes to learn them.
 #include "weft/text/story_grammar_table.h"
 
@@ -28,7 +31,7 @@ const std::string_view kStoryGrammar = R"(
 @place: lake | hill | mill | garden | forest | bridge | river
 @color: red | blue | green | yellow | silver | golden
 @thing: kite | hat | drum | bell | lamp | book
-@dish: plum cake | apple pie | honey bun
+@dish: plum cake | berry tart | honey bun
 @need: flour | sugar | butter | milk
 @plant: rose | pumpkin | melon
 @mount: dragon | whale | horse
@@ -59,8 +62,8 @@ lost_it:
   But {hero.his} {+color} {+thing} was gone!
   "Where is my {+color} {+thing}?" cried {hero}.
 search:
-  {Hero.he} looked {spot}, but found only {junk}.
-  There was only {junk} {spot}.
+  {Hero} looked {spot}, but found only {junk}.
+  There was only {junk} {spot}, and {hero} was {sad}.
 meet:
   Then {+pet} the {+animal} came by.
   Then {hero.he} met a {nice} {+animal} named {+pet}.
@@ -129,8 +132,8 @@ missing:
   But there was no {+need}.
   But {hero.he} had no {+need}.
 borrow:
-  "I have {need}," said {pet}. The {person} loved the {dish}.
-  {Pet} had some {need}, and the {dish} made the {person} very happy.
+  "I have {need}, {hero}," said {pet}. The {person} loved the {dish}.
+  {Pet} gave {hero} {need}, and the {dish} made the {person} very happy.
 
 # 8. A noise at night.
 noise:
@@ -148,8 +151,8 @@ sow:
   {Hero.he} planted a {little} seed {spot}.
   The wind had dropped a {little} seed {spot}.
 wait:
-  For {three} weeks nothing grew. "Sing to it," said the {+person}.
-  "Give it water," said the {+person}, and {hero} did.
+  For {three} weeks nothing grew. "Sing to it," said the {+person}, and {hero} sang.
+  "Give it water," said the {+person}, and {hero} did so.
 grow:
   Then up came a {+color} {+plant}, as big as a {house}!
 grow_end:
@@ -169,7 +172,7 @@ wake_end:
 
 # 11. A quarrel.
 quarrel:
-  They both wanted the {+color} {+thing}. "It is mine!" cried {either}.
+  {Hero} and {pet} both wanted the {+color} {+thing}. "It is mine!" cried {either}.
   {Pet.he} took the {+color} {+thing} that {hero} loved.
 sorry:
   But it was no fun to play alone. "I am sorry," said {either}.
