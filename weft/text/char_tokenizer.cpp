@@ -11,6 +11,10 @@ namespace {
 template <class F>
 void for_each_character(std::string_view text, F&& use) {
   for (size_t at = 0; at < text.size();) {
+    if (const uint8_t byte = uint8_t(text[at]); byte < 0x80) {  // ASCII, the common case
+      use(char32_t(byte), at++);
+      continue;
+    }
     const Utf8Char c = decode_utf8(text.substr(at));
     if (c.state != Utf8Char::State::whole)
       data_error("the text is not UTF-8 at byte {}: {}; convert it first", at,
@@ -54,8 +58,8 @@ CharTokenizer CharTokenizer::from_fields(const JsonReader& fields) {
 }
 
 std::vector<int32_t> CharTokenizer::encode(std::string_view text) const {
-  std::vector<int32_t> ids;
-  ids.reserve(text.size());
+  std::vector<int32_t> ids(text.size());
+  size_t count = 0;
   for_each_character(text, [&](char32_t c, size_t at) {
     const int32_t id = c < ids_.size() ? ids_[c] : -1;
     if (id < 0)
@@ -65,8 +69,9 @@ std::vector<int32_t> CharTokenizer::encode(std::string_view text) const {
           "the tokenizer on text that has it",
           in_quotes(text.substr(at, decode_utf8(text.substr(at)).bytes)), uint32_t(c), at,
           pieces_.size());
-    ids.push_back(id);
+    ids[count++] = id;
   });
+  ids.resize(count);
   return ids;
 }
 
