@@ -43,7 +43,7 @@ std::vector<Case> cases() {
   return {
       {.dim = 64, .q_heads = 2, .kv_heads = 2, .rows = 200, .segments = documents({200})},
       {.dim = 32, .q_heads = 4, .kv_heads = 4, .rows = 192, .segments = documents({64, 64, 64})},
-      {.dim = 128, .q_heads = 4, .kv_heads = 2, .rows = 150, .segments = documents({129, 7}, 5)},
+      {.dim = 128, .q_heads = 4, .kv_heads = 2, .rows = 210, .segments = documents({190, 7}, 5)},
       {.dim = 1, .q_heads = 1, .kv_heads = 1, .rows = 70, .segments = documents({70})},
       {.dim = 5, .q_heads = 3, .kv_heads = 1, .rows = 90, .segments = documents({33, 1, 40}, 4)},
       {.dim = 16,

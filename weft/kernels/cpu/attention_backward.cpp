@@ -156,52 +156,73 @@ class Backward {
            stats_.last[query] >= float(key + block_keys);
   }
 
+  // s or dp of 32 keys.
+  Product<T> scores(const Operand<T>* rows, const T* columns, float* to) const {
+    return {.a = rows,
+            .a_stride = depth_,
+            .b = columns,
+            .b_stride = int64_t{depth_} * 16,
+            .c = to,
+            .c_stride = block_queries,
+            .m = 32,
+            .n = block_queries,
+            .k = depth_,
+            .add = false};
+  }
+  // What 32 keys add to their rows of dk or dv.
+  Product<T> row_sums(const Operand<T>* weights, const T* rows, float* to) const {
+    return {.a = weights,
+            .a_stride = block_queries,
+            .b = rows,
+            .b_stride = block_queries * 16,
+            .c = to,
+            .c_stride = depth_,
+            .m = 32,
+            .n = depth_,
+            .k = block_queries,
+            .add = true};
+  }
+
+  // In halves of 32 keys, so that products of one are beside the softmax of the other.
   void run_block(int key, int query) {
     BackwardBlock<T>& b = *block_;
-    const int64_t k_at = int64_t{key} * depth_, q_at = int64_t{query} * depth_;
-    constexpr int keys = block_keys, queries = block_queries;
-    const auto scores = [&](const Operand<T>* rows, const T* columns, float* to) {
-      run_product<T>({.a = rows,
-                      .a_stride = depth_,
-                      .b = columns,
-                      .b_stride = int64_t{depth_} * 16,
-                      .c = to,
-                      .c_stride = queries,
-                      .m = keys,
-                      .n = queries,
-                      .k = depth_,
-                      .add = false});
+    ProductQueue<T> queue;
+    const int64_t q_at = int64_t{query} * depth_;
+    const bool masked = !all_visible(key, query);
+    const auto push_scores = [&](int half) {
+      const int64_t at = int64_t{key + half} * depth_, to = half * block_queries;
+      queue.push(scores(k_ + at, q_columns_ + q_at, b.s + to));
+      queue.push(scores(v_ + at, do_columns_ + q_at, b.dp + to));
     };
-    scores(k_ + k_at, q_columns_ + q_at, b.s);
-    scores(v_ + k_at, do_columns_ + q_at, b.dp);
-    const float scale = shape_.scale * log2_e;
-    if (all_visible(key, query))
-      score_gradients<T, false>(b, stats_, query, key, scale);
-    else
-      score_gradients<T, true>(b, stats_, query, key, scale);
-    const auto add_rows = [&](const Operand<T>* weights, const T* rows, float* to) {
-      run_product<T>({.a = weights,
-                      .a_stride = queries,
-                      .b = rows,
-                      .b_stride = queries * 16,
-                      .c = to,
-                      .c_stride = depth_,
-                      .m = keys,
-                      .n = depth_,
-                      .k = queries,
-                      .add = true});
+    const auto push_sums = [&](int half) {
+      const int64_t at = half * block_queries, to = int64_t{key + half} * depth_;
+      queue.push(row_sums(b.p + at, do_rows_ + q_at, dv_ + to));
+      queue.push(row_sums(b.ds + at, q_rows_ + q_at, dk_ + to));
     };
-    add_rows(b.p, do_rows_ + q_at, dv_ + k_at);
-    add_rows(b.ds, q_rows_ + q_at, dk_ + k_at);
-    run_product<T>({.a = k_columns_ + k_at,
-                    .a_stride = keys,
+    const auto gradients = [&](int half) {
+      const float scale = shape_.scale * log2_e;
+      if (masked)
+        score_gradients<T, true>(b, stats_, query, key, half, scale, queue);
+      else
+        score_gradients<T, false>(b, stats_, query, key, half, scale, queue);
+    };
+    push_scores(0);
+    queue.finish();
+    push_scores(32);
+    gradients(0);
+    push_sums(0);
+    gradients(32);
+    push_sums(32);
+    queue.finish();
+    run_product<T>({.a = k_columns_ + int64_t{key} * depth_,
+                    .a_stride = block_keys,
                     .b = b.ds_pairs,
-                    .b_stride = keys * 16,
+                    .b_stride = block_keys * 16,
                     .c = dq_ + q_at,
-                    .c_stride = queries,
+                    .c_stride = block_queries,
                     .m = depth_,
-                    .n = queries,
-                    .k = keys,
+                    .n = block_queries,
+                    .k = block_keys,
                     .add = true});
   }
 

@@ -73,18 +73,18 @@ class Forward {
     return b.end - b.begin + 1;
   }
 
-  // Streamed rows come from memory and a stride apart: the block after is asked for on the way.
+  // Streamed rows come from memory, a stride apart: what the next block needs is asked for on the
+  // way, its keys and the values of this one.
   void pack_k(int block, T* to) {
     for (int i = 0; i < block_keys; i += 16) {
       const int row = block * block_keys + i;
       if (streamed_) fetch(keys_.from(row + block_keys), 16);
+      if (streamed_ && block > 0) fetch(values_.from(row - block_keys), 16);
       pack_columns16(keys_.from(row), depth_, to + i * depth_, staging_);
     }
   }
   void pack_v(int block, T* to) {
-    const int row = block * block_keys;
-    if (streamed_) fetch(values_.from(row + 2 * block_keys), block_keys);
-    pack_rows64(values_.from(row), depth_, to, staging_);
+    pack_rows64(values_.from(block * block_keys), depth_, to, staging_);
   }
   void pack(int begin, int end) {
     packed_from_ = begin;
@@ -156,11 +156,11 @@ class Forward {
     const Keys b = blocks(*segment_, tile);
     load_tile(first, rows);
     if (b.begin < b.end)
-      score<T>(t.q, k_block(b.begin), t.s[0], rows, keys_seen(b.begin, rows), depth_);
+      run_product(scores<T>(t.q, k_block(b.begin), t.s[0], rows, keys_seen(b.begin, rows), depth_));
     for (int block = b.begin; block < b.end; ++block) run_block(block, b, rows);
     if (b.begin < b.end)
-      add_values<T>(t.p[(b.end - b.begin - 1) % 2], v_block(b.end - 1), t.o, rows,
-                    keys_seen(b.end - 1, rows), depth_);
+      run_product(values<T>(t.p[(b.end - b.begin - 1) % 2], v_block(b.end - 1), t.o, rows,
+                            keys_seen(b.end - 1, rows), depth_));
     store_tile(first, rows);
   }
 

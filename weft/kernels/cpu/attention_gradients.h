@@ -59,12 +59,14 @@ WEFT_INLINE inline Gradient score_gradient(const BackwardBlock<T>& block, const 
   return g;
 }
 
-// From s and dp to p and ds. masked: not every query sees every key.
+// From s and dp to p and ds, for 32 keys from the block's key `begin` on. masked: not every query
+// sees every key. `beside` is run on the way.
 template <class T, bool masked>
 void score_gradients(BackwardBlock<T>& block, const QueryStats& stats, int64_t query, int key,
-                     float scale_log2) {
+                     int begin, float scale_log2, ProductQueue<T>& beside) {
   const F32x16 scale = scale_log2;
-  for (int c = 0; c < block_keys; c += 2)
+  for (int c = begin; c < begin + 32; c += 2) {
+    beside.advance(c - begin + 2, 32);
     for (int i = 0; i < block_queries; i += 32) {
       Gradient g[2][2];
       WEFT_UNROLL for (int n = 0; n < 4; ++n) {
@@ -79,6 +81,8 @@ void score_gradients(BackwardBlock<T>& block, const QueryStats& stats, int64_t q
         store_pair(g[0][n].ds, g[1][n].ds, c, block.ds_pairs + (i + n * 16) * block_keys);
       }
     }
+  }
+  beside.finish();
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

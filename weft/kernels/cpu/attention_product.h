@@ -151,6 +151,15 @@ void run_product(const Product<T>& p) {
   product_rows<1, tiles_together>(p, product_rows<rows_together<T>, tiles_together>(p, 0));
 }
 
+// Where there are no tiles there is nothing to overlap: products run at once.
+template <class T>
+class ProductQueue {
+ public:
+  void push(const Product<T>& p) { run_product(p); }
+  void advance(int /*done*/, int /*of*/) {}
+  void finish() {}
+};
+
 #if defined(__AMX_TILE__)
 
 // Tiles 0 to 3 accumulate, 4 and 5 hold A, 6 and 7 hold B; all are 16 rows of 64 bytes.
@@ -240,6 +249,50 @@ inline void run_product(const Product<bf16>& p) {
         product_tiles<1, 2>(p, i, j);
   order_memory();
 }
+
+// Products to be run beside vector work, which calls advance() from time to time: left to itself
+// the processor does not run tiles and vectors side by side. A product is done in parts of 32 x 32
+// of C and 32 of k. C must not be read, nor A and B be written, before finish().
+template <>
+class ProductQueue<bf16> {
+ public:
+  void push(const Product<bf16>& p) {
+    if (p.m % 32 != 0) return run_product(p);
+    queue_[size_++] = p;
+    total_ += p.m / 32 * (p.n / 32) * (p.k / 32);
+  }
+  // Runs parts until done / of of them are done.
+  WEFT_INLINE void advance(int done, int of) {
+    order_memory();
+    for (const int target = total_ * done / of; parts_ < target; ++parts_) run_part();
+    order_memory();
+  }
+  void finish() {
+    advance(1, 1);
+    size_ = at_ = parts_ = total_ = 0;
+  }
+
+ private:
+  WEFT_INLINE void run_part() {
+    const Product<bf16>& p = queue_[at_];
+    float* c = p.c + i_ * p.c_stride + j_;
+    if (s_ == 0) p.add ? load_sums<2, 2>(c, p.c_stride) : zero_sums<2, 2>();
+    multiply_tiles<2, 2>(p.a + i_ * p.a_stride + s_, p.a_stride,
+                         p.b + j_ / 16 * p.b_stride + s_ * 16, p.b_stride);
+    if ((s_ += 32) < p.k) return;
+    store_sums<2, 2>(c, p.c_stride);
+    s_ = 0;
+    if ((j_ += 32) < p.n) return;
+    j_ = 0;
+    if ((i_ += 32) < p.m) return;
+    i_ = 0, ++at_;
+  }
+
+  Product<bf16> queue_[2];
+  int size_ = 0, at_ = 0;      // products
+  int total_ = 0, parts_ = 0;  // parts: all, done
+  int i_ = 0, j_ = 0, s_ = 0;  // the next part, within queue_[at_]
+};
 
 #else
 

@@ -119,44 +119,52 @@ void rescale(ForwardTile<T>& t, int depth) {
   t.risen = 0;
 }
 
-// Scores of `keys` keys, into rows of 64.
+// Scores of `keys` keys, in rows of 64.
 template <class T>
-void score(const Operand<T>* q, const T* k, float* s, int rows, int keys, int depth) {
-  run_product<T>({.a = q,
-                  .a_stride = depth,
-                  .b = k,
-                  .b_stride = int64_t{depth} * 16,
-                  .c = s,
-                  .c_stride = block_keys,
-                  .m = rows,
-                  .n = keys,
-                  .k = depth,
-                  .add = false});
+Product<T> scores(const Operand<T>* q, const T* k, float* s, int rows, int keys, int depth) {
+  return {.a = q,
+          .a_stride = depth,
+          .b = k,
+          .b_stride = int64_t{depth} * 16,
+          .c = s,
+          .c_stride = block_keys,
+          .m = rows,
+          .n = keys,
+          .k = depth,
+          .add = false};
 }
 
 // o += p v over `keys` keys of a block.
 template <class T>
-void add_values(const Operand<T>* p, const T* v, float* o, int rows, int keys, int depth) {
-  run_product<T>({.a = p,
-                  .a_stride = block_keys,
-                  .b = v,
-                  .b_stride = block_keys * 16,
-                  .c = o,
-                  .c_stride = depth,
-                  .m = rows,
-                  .n = depth,
-                  .k = keys,
-                  .add = true});
+Product<T> values(const Operand<T>* p, const T* v, float* o, int rows, int keys, int depth) {
+  return {.a = p,
+          .a_stride = block_keys,
+          .b = v,
+          .b_stride = block_keys * 16,
+          .c = o,
+          .c_stride = depth,
+          .m = rows,
+          .n = depth,
+          .k = keys,
+          .add = true};
 }
 
 template <class T, bool masked>
-void run_round(ForwardTile<T>& t, const Round<T>& round) {
-  const int depth = round.depth, rows = round.rows;
-  if (round.next_k) score<T>(round.q, round.next_k, round.next_s, rows, round.next_keys, depth);
-  for (int r = 0; r < rows; ++r) softmax_row<T, masked>(t, round, r);
-  if (round.previous_v)
-    add_values<T>(round.previous_p, round.previous_v, t.o, rows, block_keys, depth);
-  rescale(t, depth);
+void run_round(ForwardTile<T>& t, const Round<T>& r) {
+  // A whole tile even where the last one has fewer rows: the queue takes no halves.
+  const int rows = r.rows > 16 && sizeof(Operand<T>) == 2 ? tile_rows : r.rows;
+  ProductQueue<T> queue;
+  if (r.next_k) queue.push(scores<T>(r.q, r.next_k, r.next_s, rows, r.next_keys, r.depth));
+  if (r.previous_v)
+    queue.push(values<T>(r.previous_p, r.previous_v, t.o, rows, block_keys, r.depth));
+  int row = 0;
+  for (; row + 4 <= r.rows; row += 4) {
+    queue.advance(row + 4, tile_rows);
+    WEFT_UNROLL for (int i = 0; i < 4; ++i) softmax_row<T, masked>(t, r, row + i);
+  }
+  for (; row < r.rows; ++row) softmax_row<T, masked>(t, r, row);
+  queue.finish();
+  rescale(t, r.depth);
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA
