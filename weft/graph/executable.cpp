@@ -69,9 +69,9 @@ void Executable::resolve() {
 void Executable::plan() {
   at_maxima_ = true;
   values_.resize(graph_.values.size());
-  // An output that is an input, a view or given twice gets bytes of its own.
+  // An output that is given twice or is an input gets bytes of its own, except a donated input, which is handed back.
   std::vector<bool> taken(graph_.values.size(), false);
-  for (const ValueId v : graph_.inputs) taken[size_t(v)] = true;
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) taken[size_t(graph_.inputs[i])] = !donated_[i];
   for (ValueId& v : graph_.outputs) {
     if (taken[size_t(v)]) {
       const ValueId copy = graph_.add_value(graph_.values[size_t(v)]);
@@ -287,12 +287,19 @@ BufferPtr Executable::output_buffer(size_t output, int64_t bytes) {
   return given.back();
 }
 
+// Does nobody but the array (and the list of buffers handed out) hold its bytes?
+bool Executable::is_sole_owner(const Array& array) const {
+  long expected = 1;
+  for (const std::vector<BufferPtr>& given : given_) expected += std::ranges::count(given, array.buffer());
+  return array.buffer().use_count() == expected && array.data() == array.buffer()->data();
+}
+
 std::vector<Array> Executable::run(std::vector<Array> inputs) {
   bind(inputs);
   if (arena_.bytes() == 0) arena_ = Arena(device_, size_t(std::max<int64_t>(memory_.arena_bytes, 64)));
   for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!donated_[i] || is_sole_owner(inputs[i])) continue;
     // Somebody else still holds these bytes: the donation is honoured over a copy.
-    if (!donated_[i] || (inputs[i].buffer().use_count() == 1 && inputs[i].data() == inputs[i].buffer()->data())) continue;
     Array own(device_, inputs[i].dtype(), inputs[i].shape());
     device_.copy_from_host(own.data(), inputs[i].data(), own.bytes());
     inputs[i] = std::move(own);

@@ -77,6 +77,7 @@ class Executable {
   View view_of(ValueId v) const;
   Launch launch_of(const Step& step, std::byte* scratch, Stream& stream) const;
   void bind(const std::vector<Array>& inputs);
+  bool is_sole_owner(const Array& array) const;
   BufferPtr output_buffer(size_t output, int64_t bytes);
 
   Graph graph_;

@@ -79,7 +79,8 @@ std::vector<int> Graph::use_counts() const {
 std::vector<int> Graph::definitions() const {
   std::vector<int> defs(values.size(), -1);
   for (size_t i = 0; i < nodes.size(); ++i)
-    for (const ValueId v : nodes[i].out) defs[size_t(v)] = int(i);
+    for (const ValueId v : nodes[i].out)
+      if (v != no_value) defs[size_t(v)] = int(i);
   return defs;
 }
 

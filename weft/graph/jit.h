@@ -54,7 +54,7 @@ class Jit {
     Tensors leaves;
     std::vector<bool> donated;
     int index = 0;
-    const auto collect = [&](auto& arg) {
+    [[maybe_unused]] const auto collect = [&](auto& arg) {
       const bool give = std::find(donated_.arguments.begin(), donated_.arguments.end(), index++) != donated_.arguments.end();
       for_each_tensor(arg, [&](Tensor& t) { leaves.push_back(t), donated.push_back(give); });
     };
@@ -62,7 +62,7 @@ class Jit {
     std::unique_ptr<Traced>& traced = cache_[detail::signature(leaves)];
     if (!traced) {
       Tensors placeholders;
-      const auto replace = [&](auto& arg) {
+      [[maybe_unused]] const auto replace = [&](auto& arg) {
         for_each_tensor(arg, [&](Tensor& t) { placeholders.push_back(t = placeholder(t.type())); });
       };
       std::tuple<Args...> symbolic_args(args...);

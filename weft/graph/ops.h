@@ -79,8 +79,8 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});
 // ---- rows
 // table[rows, ...], indices i32[n] -> [n, ...]. An index outside the rows is an error of the run.
 Tensor gather(const Tensor& table, const Tensor& indices);
-// Adds grad[n, ...] to rows of a zero [rows, ...], in ascending n.
-Tensor scatter_add(const Tensor& grad, const Tensor& indices, Dim rows, std::optional<DType> out = {});
+// Adds grad[n, ...] to rows of a zero [rows, ...], in ascending n; f32 (f64 for f64).
+Tensor scatter_add(const Tensor& grad, const Tensor& indices, Dim rows);
 // `into` with rows indices[i] replaced by values[i]; distinct indices, negative ones are skipped.
 Tensor scatter_rows(const Tensor& into, const Tensor& indices, const Tensor& values);
 inline Tensor embedding(const Tensor& table, const Tensor& tokens) { return gather(table, tokens); }

@@ -140,8 +140,8 @@ void remove_dead(Graph& g) {
   std::vector<GraphNode> out;
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     if (!keep[i]) continue;
-    for (ValueId& v : g.nodes[i].out)
-      if (v != no_value && !live[size_t(v)]) v = no_value;
+    for (size_t o = size_t(g.nodes[i].op->required); o < g.nodes[i].out.size(); ++o)
+      if (ValueId& v = g.nodes[i].out[o]; v != no_value && !live[size_t(v)]) v = no_value;
     out.push_back(std::move(g.nodes[i]));
   }
   g.nodes = std::move(out);

@@ -132,6 +132,7 @@ struct Op {
   bool view = false;    // moves no data when its consumers take strides
   bool strided = false; // its kernel reads strided inputs
   bool pure = true;     // equal nodes may be merged
+  int required = 1;     // its kernel always writes the first so many outputs; the others only when read
 };
 
 // The one way nodes are made: infers types, so that a shape error throws at the call that made it.

@@ -66,10 +66,13 @@ Tensor visible(const Tensors& in, const Attrs& attrs) {
 // The definition: softmax(scale q k^T + mask) v, in f32 (f64).
 Tensors decompose_attention(const Tensors& in, const Attrs& attrs) {
   const DType wide = stats_dtype(in[0].dtype());
-  const Dim q_rows = in[0].dim(0), heads = in[0].dim(1), kv_heads = in[1].dim(1), size = in[0].dim(2);
-  const Dim group = heads / kv_heads;
-  const Tensor q = reshape(cast(in[0], wide), {q_rows, kv_heads, group, size});
-  const Tensor scores = matmul(q, cast(in[1], wide), "ihgd,jhd->hgij") * attrs.real("scale");
+  const Dim q_rows = in[0].dim(0), kv_rows = in[1].dim(0), heads = in[0].dim(1), kv_heads = in[1].dim(1), size = in[0].dim(2);
+  // Every query head its own copy of the keys and values it shares.
+  const auto shared = [&](const Tensor& t) {
+    const Tensor repeated = broadcast_to(reshape(cast(t, wide), {kv_rows, kv_heads, 1, size}), {kv_rows, kv_heads, heads / kv_heads, size});
+    return reshape(repeated, {kv_rows, heads, size});
+  };
+  const Tensor scores = matmul(cast(in[0], wide), shared(in[1]), "ihd,jhd->hij") * attrs.real("scale");
   const Dims all = scores.dims();
   const Tensor seen = broadcast_to(visible(in, attrs), all);
   const Tensor mask = less(zeros(all, DType::i32), seen);
@@ -78,9 +81,9 @@ Tensors decompose_attention(const Tensors& in, const Attrs& attrs) {
   const Tensor e = where(mask, exp(masked - top), zeros(all, wide));
   const Tensor total = sum(e, -1, -1, true);
   const Tensor p = e / maximum(total, full(total.dims(), wide, 1e-300));
-  const Tensor o = matmul(p, cast(in[2], wide), "hgij,jhd->ihgd");
+  const Tensor o = matmul(p, shared(in[2]), "hij,jhd->ihd");
   const Tensor lse = reshape(log(total) + top, {heads, q_rows});
-  return {cast(reshape(o, {q_rows, heads, size}), in[0].dtype()), cast(transpose(lse, {1, 0}), DType::f32)};
+  return {cast(o, in[0].dtype()), cast(transpose(lse, {1, 0}), DType::f32)};
 }
 
 // The gradient's definition is the gradient of the definition.
@@ -89,7 +92,7 @@ Tensors decompose_attention_grad(const Tensors& in, const Attrs& attrs);
 }  // namespace
 
 const Op attention_grad_op = {.name = "attention_grad", .letters = "", .infer = infer_attention_grad,
-                              .decompose = decompose_attention_grad, .strided = true};
+                              .decompose = decompose_attention_grad, .strided = true, .required = 3};
 const Op attention_op = {.name = "attention", .letters = "", .infer = infer_attention,
                          .vjp = [](const VjpArgs& a) {
                            if (a.grad[1]) return Tensors{};

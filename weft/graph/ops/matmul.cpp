@@ -98,11 +98,13 @@ int64_t size_of(const std::string& group, const std::string& letters, const View
   return n;
 }
 
-// Batch letters are looped over here except the innermost, which the kernel takes.
 kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
-  const Letters letters(l.attrs.text("letters"));
+  Letters letters(l.attrs.text("letters"));
+  // The result's last letter belongs to b's columns: else the operands change places, which changes no bit.
+  const bool swapped = !letters.c.empty() && !has(letters.b, letters.c.back());
+  if (swapped) std::swap(letters.a, letters.b);
   const Groups groups(letters);
-  const View &a = l.in[0], &b = l.in[1], &c = l.out[0];
+  const View &a = l.in[swapped ? 1 : 0], &b = l.in[swapped ? 0 : 1], &c = l.out[0];
   kernels::Matmul p{};
   p.m = size_of(groups.m, letters.a, a), p.n = size_of(groups.n, letters.b, b), p.k = size_of(groups.k, letters.a, a);
   p.batch = size_of(groups.batch, letters.a, a);
@@ -120,7 +122,7 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
   if (!unit(p.a.row_stride, p.a.col_stride, p.m, p.k) || !unit(p.b.row_stride, p.b.col_stride, p.k, p.n)) *collapsible = false;
   size_t next = 2;
   if (flag(l.attrs, "bias")) p.bias = l.in[next++].data;
-  if (flag(l.attrs, "residual")) p.residual = l.in[next++].data, p.residual_row_stride = p.c_row_stride;
+  if (flag(l.attrs, "residual")) p.residual = l.in[next++].data, p.residual_row_stride = p.c_row_stride, p.residual_batch_stride = p.c_batch_stride;
   if (flag(l.attrs, "gelu")) p.activation = kernels::Matmul::gelu_tanh;
   if (flag(l.attrs, "keep")) p.pre_activation = l.out[1].data;
   p.scratch = l.scratch;
@@ -142,6 +144,7 @@ KernelRows matmul_kernels() {
   const auto accepts = [](const Launch& l) {
     bool collapsible = true;
     matmul_params(l, &collapsible);
+    for (size_t i = 2; i < l.in.size(); ++i) collapsible = collapsible && l.in[i].contiguous();  // bias, residual
     return collapsible;
   };
   const auto scratch = [](const Launch& l) { return kernels::matmul_scratch_bytes(checked_params(l), l.cpu().threads()); };

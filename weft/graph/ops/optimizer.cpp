@@ -53,7 +53,7 @@ kernels::AdamW adamw_params(const Launch& l) {
 
 const Op norm_square_op = {.name = "norm_square", .letters = "", .infer = infer_norm_square};
 const Op clip_op = {.name = "clip_scale", .letters = "", .infer = infer_clip};
-const Op adamw_op = {.name = "adamw", .letters = "", .infer = infer_adamw, .in_place = {0, 1, 2}};
+const Op adamw_op = {.name = "adamw", .letters = "", .infer = infer_adamw, .in_place = {0, 1, 2}, .required = 3};
 
 KernelRows optimizer_kernels() {
   namespace k = kernels;

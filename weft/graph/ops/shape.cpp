@@ -1,8 +1,10 @@
 // Ops that move or make values without arithmetic.
 #include "weft/graph/ops/rules.h"
-#include "weft/kernels/copy.h"
 
 namespace weft {
+
+extern const Op concat_op, pad_op, iota_op;
+
 namespace {
 
 bool broadcasts_to(const Dims& from, const Dims& to) {
