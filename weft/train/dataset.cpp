@@ -1,0 +1,153 @@
+#include "weft/train/dataset.h"
+
+#include "weft/base/error.h"
+#include "weft/base/json.h"
+#include "weft/base/sha256.h"
+#include "weft/io/corpus.h"
+#include "weft/text/byte_tokenizer.h"
+#include "weft/text/char_tokenizer.h"
+#include "weft/train/folders.h"
+
+namespace weft::train {
+namespace {
+
+constexpr int64_t most = int64_t(1) << 53;
+
+std::string existing_file(const std::string& directory, const char* name) {
+  if (!is_directory(directory))
+    resource_error("there is no directory {}; make it with weft data prepare --text FILE --out {}",
+                   directory, directory);
+  const std::string path = directory + "/" + name;
+  if (!path_exists(path))
+    resource_error(
+        "{} is missing; expected a directory made by weft data prepare --text FILE --out {}", path,
+        directory);
+  return path;
+}
+
+SplitInfo read_split(const JsonReader& reader) {
+  reader.allow_only({"tokens", "bytes", "sha256"});
+  return {reader.integer("tokens", 1, most), reader.integer("bytes", 0, most),
+          reader.string("sha256", 64)};
+}
+
+DataInfo read_info(const std::string& path) {
+  const Json json = read_json(path);
+  const JsonReader reader(json, path);
+  reader.allow_only({"format", "version", "tokenizer", "vocab", "documents", "train", "val"});
+  if (reader.string("format") != "weft-data") reader.refuse("format", "\"weft-data\"");
+  reader.integer("version", 1, 1);
+  return {reader.string("tokenizer"), reader.integer("vocab", 1, max_vocab_size),
+          reader.integer("documents", 1, most), read_split(reader.object("train")),
+          read_split(reader.object("val"))};
+}
+
+Json split_json(const SplitInfo& split) {
+  return {{"tokens", split.tokens}, {"bytes", split.bytes}, {"sha256", split.sha256}};
+}
+
+void write_info(const DataInfo& info, const std::string& path, FileSystem& fs) {
+  Json json = {{"format", "weft-data"}, {"version", 1}};
+  json["tokenizer"] = info.tokenizer;
+  json["vocab"] = info.vocab;
+  json["documents"] = info.documents;
+  json["train"] = split_json(info.train);
+  json["val"] = split_json(info.val);
+  write_file_atomic(path, dump_json(json, 2) + "\n", fs);
+}
+
+// A shard that meta.json does not mean is of another preparation that was interrupted.
+void check_shard(const TokenShard& shard, const SplitInfo& split) {
+  const TokenView& tokens = shard.tokens();
+  if (tokens.size() != split.tokens || (tokens.sha256 && to_hex(*tokens.sha256) != split.sha256))
+    data_error("{} is not the file that meta.json beside it describes; run weft data prepare again",
+               shard.path());
+}
+
+std::unique_ptr<Tokenizer> make_tokenizer(std::string_view kind, std::string_view train,
+                                          std::string_view val) {
+  if (kind == "byte") return std::make_unique<ByteTokenizer>();
+  if (kind != "char") user_error("the tokenizer must be char or byte, got \"{}\"", kind);
+  return std::make_unique<CharTokenizer>(
+      CharTokenizer::from_text(std::string(train) + std::string(val)));
+}
+
+SplitInfo write_split(const Tokenizer& tokenizer, std::string_view text, const std::string& path,
+                      FileSystem& fs) {
+  const std::vector<int32_t> ids = tokenizer.encode(text);
+  write_token_shard(path, ids, tokenizer.vocab_size(), fs);
+  const TokenShard written(path, tokenizer.vocab_size());
+  return {int64_t(ids.size()), int64_t(text.size()), to_hex(*written.tokens().sha256)};
+}
+
+bool starts_character(char c) {
+  return (uint8_t(c) & 0xC0) != 0x80;
+}
+
+// Bytes of the first `characters` characters.
+size_t bytes_of_characters(std::string_view text, int64_t characters) {
+  for (size_t i = 0; i < text.size(); ++i)
+    if (starts_character(text[i]) && characters-- == 0) return i;
+  return text.size();
+}
+
+}  // namespace
+
+Dataset::Dataset(const std::string& directory)
+    : path_(directory),
+      info_(read_info(existing_file(directory, "meta.json"))),
+      tokenizer_(load_tokenizer(existing_file(directory, "tokenizer.json"))),
+      train_(existing_file(directory, "train.bin"), info_.vocab),
+      val_(existing_file(directory, "val.bin"), info_.vocab) {
+  if (tokenizer_->vocab_size() != info_.vocab)
+    data_error(
+        "{}/tokenizer.json has {} tokens, but meta.json says {}; run weft data prepare again",
+        directory, tokenizer_->vocab_size(), info_.vocab);
+  check_shard(train_, info_.train);
+  check_shard(val_, info_.val);
+}
+
+void Dataset::check_context(int64_t context) const {
+  if (train().size() < context + 1)
+    data_error(
+        "{} has {} tokens to train on, but a context of {} needs {}; give more text or a shorter "
+        "--context",
+        path_, train().size(), context, context + 1);
+  if (val().size() < 2)
+    data_error("{} has {} tokens to validate on, but at least 2 are needed; raise --val-fraction",
+               path_, val().size());
+}
+
+DataInfo write_dataset(std::string_view train, std::string_view val,
+                       std::string_view tokenizer_kind, const std::string& out, int64_t documents,
+                       FileSystem& fs) {
+  if (train.size() < 2 || val.size() < 2)
+    data_error(
+        "the text is too short: {} bytes to train on and {} to validate on, at least 2 each are "
+        "needed",
+        train.size(), val.size());
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(tokenizer_kind, train, val);
+  make_directories(out, fs);
+  DataInfo info{std::string(tokenizer->name()), tokenizer->vocab_size(), documents, {}, {}};
+  info.train = write_split(*tokenizer, train, out + "/train.bin", fs);
+  info.val = write_split(*tokenizer, val, out + "/val.bin", fs);
+  save_tokenizer(*tokenizer, out + "/tokenizer.json", fs);
+  write_info(info, out + "/meta.json", fs);
+  return info;
+}
+
+DataInfo prepare(const PrepareOptions& options, FileSystem& fs) {
+  const double f = options.val_fraction;
+  if (!(f > 0 && f < 1)) user_error("val_fraction must be between 0 and 1, got {}", f);
+  std::vector<Document> documents = read_corpus(options.text);
+  std::string text = std::move(documents[0].text);
+  for (size_t i = 1; i < documents.size(); ++i) text += documents[i].text;
+  int64_t characters = 0;
+  for (const char c : text) characters += starts_character(c);
+  const size_t cut = bytes_of_characters(text, int64_t(double(characters) * (1 - f)));
+  const std::string_view all = text;
+  return write_dataset(all.substr(0, cut), all.substr(cut), options.tokenizer, options.out,
+                       int64_t(documents.size()), fs);
+}
+
+}  // namespace weft::train

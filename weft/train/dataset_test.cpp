@@ -1,0 +1,107 @@
+#include "weft/train/dataset.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+
+#include "tests/expect_error.h"
+#include "tests/temp_directory.h"
+#include "weft/base/json.h"
+
+namespace weft::train {
+namespace {
+
+using weft::testing::TempDirectory;
+
+std::string decoded(const Dataset& data, const TokenView& tokens) {
+  std::vector<int32_t> ids(size_t(tokens.size()));
+  tokens.copy(0, ids);
+  return data.tokenizer().decode(ids);
+}
+
+TEST(Dataset, SplitsByCharactersAsNanoGpt) {
+  const TempDirectory dir;
+  std::string text;
+  for (int i = 0; i < 39; ++i) text += i % 2 ? "ä" : "b";  // int(39 * 0.9) = 35
+  write_file_atomic(dir / "text", text);
+  const DataInfo info = prepare({dir / "text", "char", 0.1, dir / "new/data"});
+  EXPECT_EQ(info.vocab, 2);
+  EXPECT_EQ(info.train.tokens, 35);
+  EXPECT_EQ(info.val.tokens, 4);
+  const Dataset data(dir / "new/data");
+  EXPECT_EQ(data.info().train.bytes + data.info().val.bytes, int64_t(text.size()));
+  EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), text);
+  EXPECT_EQ(data.train()[0], 0);  // "b" sorts before "ä"
+  EXPECT_EQ(data.train()[1], 1);
+}
+
+TEST(Dataset, BytesAndDirectories) {
+  const TempDirectory dir;
+  std::filesystem::create_directory(dir / "texts");
+  write_file_atomic(dir / "texts/1.txt", "one ü");
+  write_file_atomic(dir / "texts/2.txt", "two and more");
+  const DataInfo info = prepare({dir / "texts", "byte", 0.25, dir / "data"});
+  EXPECT_EQ(info.vocab, 256);
+  EXPECT_EQ(info.documents, 2);
+  EXPECT_EQ(info.train.tokens, 13);  // 12 of 17 characters; one of them has two bytes
+  const Dataset data(dir / "data");
+  EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), "one ütwo and more");
+}
+
+TEST(Dataset, PreparesAgainOverWhatIsThere) {
+  const TempDirectory dir;
+  write_dataset("abcabc", "abc", "char", dir / "data");
+  write_dataset("xyzwxyzw", "xyzw", "char", dir / "data");
+  EXPECT_EQ(Dataset(dir / "data").info().vocab, 4);
+}
+
+TEST(Dataset, RefusesTextThatIsNone) {
+  const TempDirectory dir;
+  const auto prepare_text = [&](const std::string& text) {
+    write_file_atomic(dir / "text", text);
+    return prepare({dir / "text", "char", 0.1, dir / "data"});
+  };
+  EXPECT_ERROR(data, "holds no text", prepare_text(""));
+  EXPECT_ERROR(data, "too short", prepare_text("abcdefg"));
+  EXPECT_ERROR(data, "no text file", prepare_text(std::string("ab\0cd", 5)));
+  EXPECT_ERROR(data, "not UTF-8 at byte 3", prepare_text("abc\xff\xfe and so on"));
+  EXPECT_ERROR(resource, "missing", prepare({dir / "missing", "char", 0.1, dir / "data"}));
+  write_file_atomic(dir / "text", "some text that is long enough");
+  EXPECT_ERROR(user, "char or byte, got \"bpe\"",
+               prepare({dir / "text", "bpe", 0.1, dir / "data"}));
+  EXPECT_ERROR(user, "between 0 and 1, got 1.5",
+               prepare({dir / "text", "char", 1.5, dir / "data"}));
+  EXPECT_ERROR(user, "is a file, but a directory",
+               prepare({dir / "text", "char", 0.2, dir / "text"}));
+  EXPECT_ERROR(resource, "cannot create the directory",
+               prepare({dir / "text", "char", 0.2, "/proc/no/data"}));
+}
+
+TEST(Dataset, RefusesWhatDoesNotBelongTogether) {
+  const TempDirectory dir;
+  const std::string path = dir / "data";
+  EXPECT_ERROR(resource, "there is no directory", Dataset{path});
+  std::filesystem::create_directory(path);
+  EXPECT_ERROR(resource, "meta.json is missing", Dataset{path});
+  write_dataset("abcdabcd", "abcd", "char", path);
+  EXPECT_ERROR(data, "8 tokens to train on, but a context of 8 needs 9",
+               Dataset(path).check_context(8));
+  Dataset(path).check_context(7);
+
+  write_dataset("abcdabcd", "abcd", "char", dir / "other");
+  write_dataset("dcbadcba", "abcd", "char", dir / "third");
+  std::filesystem::copy_file(dir / "third/train.bin", path + "/train.bin",
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_ERROR(data, "train.bin is not the file that meta.json beside it describes", Dataset{path});
+  write_dataset("abababab", "abab", "char", path);
+  std::filesystem::copy_file(dir / "other/tokenizer.json", path + "/tokenizer.json",
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_ERROR(data, "tokenizer.json has 4 tokens, but meta.json says 2", Dataset{path});
+  std::filesystem::remove(path + "/val.bin");
+  EXPECT_ERROR(resource, "val.bin is missing", Dataset{path});
+  std::ofstream(path + "/meta.json") << "{\"format\": 7}";
+  EXPECT_ERROR(data, "\"format\" must be", Dataset{path});
+}
+
+}  // namespace
+}  // namespace weft::train

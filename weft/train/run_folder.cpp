@@ -1,0 +1,142 @@
+#include "weft/train/run_folder.h"
+
+#include "weft/base/error.h"
+#include "weft/base/json.h"
+
+namespace weft::train {
+namespace {
+
+constexpr int64_t most = int64_t(1) << 53;
+
+std::string config_path(const std::string& run) {
+  return run + "/config.json";
+}
+
+Array read_f32(const TensorView& view, const std::string& name, const std::string& file,
+               Device& device) {
+  if (view.dtype != DType::f32)
+    data_error("{}: \"{}\" must be f32, got {}", file, name, dtype_name(view.dtype));
+  Array array(device, DType::f32, view.shape);
+  device.copy_from_host(array.data(), view.bytes.data(), view.bytes.size());
+  return array;
+}
+
+}  // namespace
+
+bool is_run(const std::string& run) {
+  return path_exists(config_path(run));
+}
+std::string checkpoints_of(const std::string& run) {
+  return run + "/checkpoints";
+}
+
+void write_run_config(const RunConfig& config, const std::string& run, FileSystem& fs) {
+  Json json = {{"format", "weft-run"}, {"version", 1}};
+  json["vocab"] = config.train.model.vocab;
+  json["data"] = config.data;
+  json["data_sha256"] = config.data_sha256;
+  json["config"] = to_json(config.train);
+  write_file_atomic(config_path(run), dump_json(json, 2) + "\n", fs);
+}
+
+RunConfig read_run_config(const std::string& run) {
+  const std::string path = config_path(run);
+  if (!is_directory(run))
+    resource_error("there is no directory {}; weft train --out {} makes a run", run, run);
+  if (!path_exists(path))
+    resource_error("{} is missing; expected the folder of a run of weft train", path);
+  const Json json = read_json(path);
+  const JsonReader reader(json, path);
+  reader.allow_only({"format", "version", "vocab", "data", "data_sha256", "config"});
+  if (reader.string("format") != "weft-run") reader.refuse("format", "\"weft-run\"");
+  reader.integer("version", 1, 1);
+  reader.object("config");
+  RunConfig config{config_from_json(json["config"], path), reader.string("data"),
+                   reader.string("data_sha256", 64)};
+  config.train.model.vocab = reader.integer("vocab", 1, int64_t(1) << 24);
+  try {
+    validate(config.train);
+  } catch (const Error& error) {
+    data_error("{}: {}", path, error.what());
+  }
+  return config;
+}
+
+Json to_json(const Position& position, const TrainConfig& config) {
+  Json json = {{"samples", position.samples}};
+  if (position.best_loss)
+    json["best_loss"] = *position.best_loss, json["best_step"] = position.best_step;
+  json["evaluated_step"] = position.evaluated_step;
+  json["train_seconds"] = position.train_seconds;
+  json["eval_seconds"] = position.eval_seconds;
+  json["config"] = to_json(config);
+  return json;
+}
+
+Position read_position(const Checkpoint& checkpoint) {
+  const JsonReader meta(checkpoint.manifest.meta, checkpoint.path + "/manifest.json: meta");
+  Position position;
+  position.step = checkpoint.manifest.step;
+  position.samples = meta.integer("samples", 0, most);
+  if (meta.has("best_loss")) {
+    position.best_loss = meta.number("best_loss", -1e30, 1e30);
+    position.best_step = meta.integer("best_step", 0, most);
+  }
+  position.evaluated_step = meta.integer("evaluated_step", 0, position.step);
+  position.train_seconds = meta.number("train_seconds", 0, 1e12);
+  position.eval_seconds = meta.number("eval_seconds", 0, 1e12);
+  return position;
+}
+
+Params read_params(const std::string& path, const models::ModelConfig& model, Device& device,
+                   const std::string& prefix) {
+  const SafetensorsFile file(path);
+  Params params;
+  for (const auto& [name, view] : file.tensors())
+    if (name.starts_with(prefix))
+      params[name.substr(prefix.size())] = read_f32(view, name, path, device);
+  try {
+    models::check_params(model, params);
+  } catch (const Error& error) {
+    data_error("{}: {}", path, error.what());
+  }
+  return params;
+}
+
+State read_state(const Checkpoint& checkpoint, const models::ModelConfig& model, Device& device) {
+  const std::string optimizer = checkpoint.file("optimizer.safetensors");
+  return {read_params(checkpoint.file("model.safetensors"), model, device),
+          read_params(optimizer, model, device, "m."), read_params(optimizer, model, device, "v.")};
+}
+
+namespace {
+
+Params newest_params(const std::string& run, const models::ModelConfig& model, Weights which,
+                     int64_t& step) {
+  const bool best = which == Weights::best;
+  if (!is_directory(checkpoints_of(run)) && !best)
+    return read_params(run + "/model.safetensors", model, default_device());
+  const auto found = is_directory(checkpoints_of(run))
+                         ? latest_whole(checkpoints_of(run), best ? "best" : "step")
+                         : std::nullopt;
+  if (!found)
+    resource_error("{} holds no whole checkpoint{}; train it first", run,
+                   best ? " of the best weights" : "");
+  step = found->manifest.step;
+  return read_params(found->file("model.safetensors"), model, default_device());
+}
+
+}  // namespace
+
+LoadedRun load_run(const std::string& run, Weights which) {
+  LoadedRun loaded;
+  loaded.config = read_run_config(run).train;
+  loaded.tokenizer = load_tokenizer(run + "/tokenizer.json");
+  if (loaded.tokenizer->vocab_size() != loaded.config.model.vocab)
+    data_error("{}/tokenizer.json has {} tokens, but the model has {}; they are not of one run",
+               run, loaded.tokenizer->vocab_size(), loaded.config.model.vocab);
+  loaded.params = newest_params(run, loaded.config.model, which, loaded.step);
+  return loaded;
+}
+
+}  // namespace weft::train

@@ -1,0 +1,142 @@
+#include "weft/train/step.h"
+
+#include <limits>
+
+#include "weft/kernels/adamw.h"
+
+namespace weft::train {
+namespace {
+
+template <class T>
+Tensor scalar(Device& device, T value) {
+  return Array::from<T>(device, {}, std::vector<T>{value});
+}
+
+int64_t own_bytes(const Executable* executable) {
+  return executable ? executable->memory().output_bytes + executable->memory().arena_bytes : 0;
+}
+
+}  // namespace
+
+Tensor batch_loss(const TrainConfig& config, const Params& params, const Batch::Tensors& batch) {
+  const models::Architecture& architecture = models::find_architecture(config.model.architecture);
+  const Params weights = models::cast_params(params, parse_dtype(config.dtype));
+  models::ForwardInputs in;
+  in.tokens = batch.tokens;
+  in.where = {batch.positions, batch.segments, {}, config.model.context};
+  in.dropout = {config.model.dropout, batch.random};
+  const Tensor hidden = architecture.hidden(config.model, weights, in);
+  return linear_cross_entropy(hidden, architecture.head(config.model, weights), batch.targets,
+                              batch.weights)
+      .loss;
+}
+
+Update update(const TrainConfig& config, const State& state, const Params& grads,
+              const Tensor& hyper) {
+  Tensors squares;
+  for (const auto& [path, grad] : grads) squares.push_back(norm_square(grad));
+  const double most =
+      config.grad_clip > 0 ? config.grad_clip : std::numeric_limits<double>::infinity();
+  const Clip clip = clip_by_global_norm(squares, most);
+  Update out;
+  out.norm = clip.norm;
+  for (const auto& [path, grad] : grads) {
+    const double decay = grad.rank() >= 2 ? config.weight_decay : 0;
+    const AdamWState next =
+        adamw({state.params.at(path), state.m.at(path), state.v.at(path)}, grad, hyper, clip.scale,
+              {config.beta1, config.beta2, config.epsilon, decay});
+    out.state.params[path] = next.param, out.state.m[path] = next.m, out.state.v[path] = next.v;
+  }
+  return out;
+}
+
+Stepper::Stepper(const TrainConfig& config, State state, Device& device)
+    : config_(config),
+      state_(std::move(state)),
+      device_(device),
+      batch_(device, config.batch / config.micro_batches, config.model.context,
+             float(1.0 / double(config.tokens_per_step()))),
+      hyper_(Array::from<float>(device, {4}, std::vector<float>(4))),
+      keep_(scalar(device, 1.0f)),
+      forget_(scalar(device, 0.0f)),
+      whole_(
+          [config](State s, Batch::Tensors batch, Tensor hyper) {
+            const auto loss = [&](const Params& params) {
+              return batch_loss(config, params, batch);
+            };
+            const auto [value, grads] = value_and_grad(loss)(s.params);
+            return Whole{update(config, s, grads, hyper), value};
+          },
+          donate(0)),
+      accumulate_(
+          [config](Sum sum, Params params, Batch::Tensors batch, Tensor keep) {
+            const auto loss = [&](const Params& p) { return batch_loss(config, p, batch); };
+            const auto [value, grads] = value_and_grad(loss)(params);
+            for (auto& [path, total] : sum.grads)
+              total = total * broadcast_to(keep, total.dims()) + grads.at(path);
+            sum.loss = sum.loss * keep + value;
+            return sum;
+          },
+          donate(0)),
+      merge_(
+          [](Sum a, Sum b) {
+            for (auto& [path, total] : a.grads) total = total + b.grads.at(path);
+            a.loss = a.loss + b.loss;
+            return a;
+          },
+          donate(0)),
+      update_(
+          [config](State s, Params grads, Tensor hyper) { return update(config, s, grads, hyper); },
+          donate(0)) {
+  if (config.micro_batches == 1) return;
+  for (int64_t l = 0; l < config.lanes; ++l)
+    lanes_.push_back({zeros_like(state_.params, device), scalar(device, 0.0f)});
+}
+
+void Stepper::set_hyper(int64_t step) {
+  const double lr = learning_rate(config_.learning_rates(), step);
+  const kernels::AdamWHyper hyper =
+      kernels::adamw_hyper(lr, config_.beta1, config_.beta2, step + 1);
+  device_.copy_from_host(hyper_.value().data(), reinterpret_cast<const std::byte*>(&hyper),
+                         sizeof hyper);
+}
+
+Stepper::Outcome Stepper::run(int64_t step, const TokenView& tokens, int64_t first_sample) {
+  set_hyper(step);
+  if (config_.micro_batches > 1) return run_parts(step, tokens, first_sample);
+  batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample);
+  batch_.set_random(uint64_t(config_.seed), step);
+  return run_whole();
+}
+
+Stepper::Outcome Stepper::run_whole() {
+  auto [next, loss] = whole_(std::move(state_), batch_.tensors(), hyper_);
+  state_ = std::move(next.state);
+  return {loss.item(), next.norm.item()};
+}
+
+Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64_t first_sample) {
+  const int64_t parts = config_.micro_batches, per_lane = parts / config_.lanes;
+  for (int64_t i = 0; i < parts; ++i) {
+    batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample + i * batch_.sequences());
+    batch_.set_random(uint64_t(config_.seed), step * parts + i);
+    Sum& lane = lanes_[size_t(i / per_lane)];
+    lane = accumulate_(std::move(lane), state_.params, batch_.tensors(),
+                       i % per_lane == 0 ? forget_ : keep_);
+  }
+  for (size_t apart = 1; apart < lanes_.size(); apart *= 2)
+    for (size_t l = 0; l < lanes_.size(); l += 2 * apart)
+      lanes_[l] = merge_(std::move(lanes_[l]), lanes_[l + apart]);
+  auto next = update_(std::move(state_), lanes_[0].grads, hyper_);
+  state_ = std::move(next.state);
+  return {lanes_[0].loss.item(), next.norm.item()};
+}
+
+int64_t Stepper::planned_bytes() const {
+  const int64_t params = bytes_of(state_.params);
+  return params * (3 + int64_t(lanes_.size())) + batch_.bytes() + own_bytes(whole_.executable()) +
+         own_bytes(accumulate_.executable()) + own_bytes(merge_.executable()) +
+         own_bytes(update_.executable());
+}
+
+}  // namespace weft::train

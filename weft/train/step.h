@@ -1,0 +1,78 @@
+// One optimizer step, compiled once: forward, backward, clipping and AdamW.
+#pragma once
+#include <functional>
+#include <tuple>
+
+#include "weft/graph/jit.h"
+#include "weft/train/batch.h"
+#include "weft/train/config.h"
+#include "weft/train/state.h"
+
+namespace weft::train {
+
+// The batch's loss: weighted sum of the negative log-likelihoods. The masters are cast to the
+// config's dtype.
+Tensor batch_loss(const TrainConfig& config, const Params& params, const Batch::Tensors& batch);
+
+// One step of AdamW. Gradients are clipped to a global norm; weight decay is for tensors with two
+// or more dimensions.
+struct Update {
+  State state;
+  Tensor norm;  // of the gradient, before clipping
+  template <class F>
+  void each(F&& f) {
+    f(state), f(norm);
+  }
+};
+Update update(const TrainConfig& config, const State& state, const Params& grads,
+              const Tensor& hyper);
+
+// Owns the state and takes it from step to step in place. With one micro-batch a step is one
+// executable. With more, each micro-batch adds its gradient to its lane's sum, in order; lane l has
+// the micro-batches l M / L to (l + 1) M / L - 1. Then the lanes are added in a binary tree, (0,
+// 1), (2, 3), ..., and the weights updated. All is normalised by the tokens of the whole step.
+// Dropout of micro-batch i of step s draws its numbers as step s M + i.
+class Stepper {
+ public:
+  Stepper(const TrainConfig& config, State state, Device& device);
+
+  struct Outcome {
+    double loss;       // mean over the step's tokens, nats
+    double grad_norm;  // before clipping
+  };
+  // Step number `step`, from 0, on the samples first_sample ...
+  Outcome run(int64_t step, const TokenView& tokens, int64_t first_sample);
+
+  const State& state() const { return state_; }
+  // Of state, gradients, batch and executables; known after the first step.
+  int64_t planned_bytes() const;
+
+ private:
+  struct Sum {
+    Params grads;
+    Tensor loss;
+    template <class F>
+    void each(F&& f) {
+      f(grads), f(loss);
+    }
+  };
+  using Whole = std::tuple<Update, Tensor>;
+
+  Outcome run_whole();
+  Outcome run_parts(int64_t step, const TokenView& tokens, int64_t first_sample);
+  void set_hyper(int64_t step);
+
+  TrainConfig config_;
+  State state_;
+  Device& device_;
+  Batch batch_;
+  Tensor hyper_;          // f32[4], see adamw()
+  Tensor keep_, forget_;  // f32 scalars 1 and 0: what a lane's sum is multiplied by
+  std::vector<Sum> lanes_;
+  Jit<std::function<Whole(State, Batch::Tensors, Tensor)>> whole_;
+  Jit<std::function<Sum(Sum, Params, Batch::Tensors, Tensor)>> accumulate_;
+  Jit<std::function<Sum(Sum, Sum)>> merge_;
+  Jit<std::function<Update(State, Params, Tensor)>> update_;
+};
+
+}  // namespace weft::train

@@ -1,0 +1,47 @@
+// Small runs for the tests of this folder.
+#pragma once
+#include <string>
+
+#include "tests/temp_directory.h"
+#include "weft/graph/tensor.h"
+#include "weft/text/story_grammar.h"
+#include "weft/train/trainer.h"
+
+namespace weft::train::testing {
+
+// Data and a place for runs; all of it goes away with this object.
+struct Workshop {
+  weft::testing::TempDirectory directory;
+  std::string data = directory / "data";
+
+  explicit Workshop(size_t bytes = 6000, std::string_view tokenizer = "char") {
+    const std::string text = make_story_corpus(1, bytes);
+    write_dataset(text, make_story_corpus(1, bytes / 6, StorySplit::validation), tokenizer, data);
+  }
+};
+
+// Two blocks of two heads, width 32.
+inline TrainConfig tiny_config() {
+  TrainConfig c;
+  c.model.layers = 2, c.model.heads = 2, c.model.width = 32, c.model.context = 16;
+  c.batch = 4, c.steps = 12, c.warmup = 2, c.lr = 3e-3, c.min_lr = 3e-4;
+  c.eval_every = 5, c.checkpoint_every = 4;
+  return c;
+}
+
+inline TrainResult train(const TrainConfig& config, const Workshop& shop, const std::string& run,
+                         const RunOptions& options = {}) {
+  return Trainer::create(config, shop.data, shop.directory / run)->run(options);
+}
+
+// A device that eval and jit use for as long as this object lives.
+struct UseDevice {
+  CpuDevice device;
+  Device& before = default_device();
+  explicit UseDevice(int threads, Isa isa = selected_isa()) : device(threads, isa) {
+    set_default_device(device);
+  }
+  ~UseDevice() { set_default_device(before); }
+};
+
+}  // namespace weft::train::testing

@@ -1,0 +1,222 @@
+#include "weft/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "weft/base/error.h"
+#include "weft/base/log.h"
+#include "weft/train/folders.h"
+
+namespace weft::train {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool is_multiple(int64_t step, int64_t every) {
+  return every > 0 && step % every == 0;
+}
+
+// A path that still leads there when the run is resumed from another directory.
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
+// Broken or later than what is resumed from: their steps will be done again.
+void remove_later_checkpoints(const std::string& root, int64_t step, FileSystem& fs) {
+  for (const DirectoryEntry& entry : list_directory(root))
+    for (const std::string name : {"step", "best"}) {
+      if (!entry.name.starts_with(name + "-") || entry.kind != EntryKind::directory) continue;
+      if (entry.name > format("{}-{:08}", name, step)) remove_tree(root + "/" + entry.name, fs);
+    }
+}
+
+std::optional<Checkpoint> newest_checkpoint(const std::string& run, FileSystem& fs) {
+  const std::string root = checkpoints_of(run);
+  clean_stale(run, fs);
+  if (!is_directory(root)) return std::nullopt;
+  clean_stale(root, fs);
+  std::vector<std::string> skipped;
+  std::optional<Checkpoint> found = latest_whole(root, "step", &skipped);
+  if (!found && !skipped.empty())
+    data_error("no checkpoint in {} is whole ({}); start a new run, or copy back a good one", root,
+               skipped[0]);
+  if (found) log_info(format("{} goes on from step {}", run, found->manifest.step));
+  remove_later_checkpoints(root, found ? found->manifest.step : 0, fs);
+  return found;
+}
+
+}  // namespace
+
+Trainer::Trainer(RunConfig config, Dataset data, std::string run, State state, Position position,
+                 FileSystem& fs)
+    : config_(std::move(config)),
+      data_(std::move(data)),
+      run_(std::move(run)),
+      device_(default_device()),
+      position_(position),
+      stepper_(config_.train, std::move(state), device_),
+      evaluator_(config_.train.model, parse_dtype(config_.train.dtype), device_),
+      metrics_(run_, position.step, fs),
+      saver_(run_, stepper_.state(), metrics_, fs),
+      last_save_(position.step > 0 ? position.step : -1) {}
+
+std::unique_ptr<Trainer> Trainer::create(TrainConfig config, const std::string& data_directory,
+                                         const std::string& run, FileSystem& fs) {
+  Dataset data(data_directory);
+  config.model.vocab = data.info().vocab;
+  validate(config);
+  data.check_context(config.model.context);
+  if (is_run(run))
+    user_error("{} holds a run already; resume it with --resume {}, or choose another --out", run,
+               run);
+  make_directories(run, fs);
+  save_tokenizer(data.tokenizer(), run + "/tokenizer.json", fs);
+  const RunConfig run_config{config, absolute(data_directory), data.info().train.sha256};
+  write_run_config(run_config, run, fs);
+  State state = initial_state(config.model, uint64_t(config.seed), default_device());
+  return std::unique_ptr<Trainer>(
+      new Trainer(run_config, std::move(data), run, std::move(state), {}, fs));
+}
+
+std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOptions& options,
+                                         FileSystem& fs) {
+  RunConfig config = read_run_config(run);
+  Dataset data(options.data.value_or(config.data));
+  if (data.info().train.sha256 != config.data_sha256)
+    data_error("{} has other training tokens than the run {} was started with; give the same data",
+               data.path(), run);
+  data.check_context(config.train.model.context);
+  const std::optional<Checkpoint> checkpoint = newest_checkpoint(run, fs);
+  Position position;
+  if (checkpoint) position = read_position(*checkpoint);
+  config.data = absolute(data.path());
+  config.train.steps = options.steps.value_or(config.train.steps);
+  validate(config.train);
+  if (config.train.steps < position.step)
+    user_error("{} has done {} steps already, so steps must be at least that, got {}", run,
+               position.step, config.train.steps);
+  if (options.steps || options.data) write_run_config(config, run, fs);
+  State state =
+      checkpoint ? read_state(*checkpoint, config.train.model, default_device())
+                 : initial_state(config.train.model, uint64_t(config.train.seed), default_device());
+  return std::unique_ptr<Trainer>(
+      new Trainer(std::move(config), std::move(data), run, std::move(state), position, fs));
+}
+
+TrainResult Trainer::run(const RunOptions& options) {
+  const TrainConfig& c = config_.train;
+  const int64_t last = options.stop_after > 0 ? std::min(options.stop_after, c.steps) : c.steps;
+  const auto interrupted = [&] { return options.interrupt && options.interrupt->load(); };
+  clock_ = now();
+  while (true) {
+    if (evaluation_due()) evaluate_and_note(options);
+    save_if_due();
+    if (position_.step >= last || interrupted()) break;
+    one_step(options);
+  }
+  return finish(interrupted());
+}
+
+double Trainer::lap() {
+  const double before = clock_;
+  clock_ = now();
+  return clock_ - before;
+}
+
+void Trainer::one_step(const RunOptions& options) {
+  const TrainConfig& c = config_.train;
+  const double lr = learning_rate(c.learning_rates(), position_.step);
+  const Stepper::Outcome outcome = stepper_.run(position_.step, data_.train(), position_.samples);
+  ++position_.step;
+  position_.samples += c.batch;
+  val_loss_.reset(), best_now_ = false;
+  if (!std::isfinite(outcome.loss) || !std::isfinite(outcome.grad_norm))
+    data_error(
+        "the loss of step {} is {} and the norm of its gradient {}, so training stopped; what was "
+        "saved before is "
+        "untouched: try a lower lr, a longer warmup or dtype f32",
+        position_.step, outcome.loss, outcome.grad_norm);
+  const double seconds = lap();
+  position_.train_seconds += seconds;
+  // A moving average, that the first steps of a process do not enter: they compile.
+  step_seconds_ = ++steps_here_ <= 3 ? seconds : step_seconds_ + 0.1 * (seconds - step_seconds_);
+  const double rate = double(c.tokens_per_step()) / step_seconds_;
+  metrics_.line(position_.step,
+                format("\"loss\":{},\"lr\":{},\"grad_norm\":{},\"tokens_per_second\":{:.0f}",
+                       outcome.loss, lr, outcome.grad_norm, rate));
+  if (options.on_step)
+    options.on_step({position_.step, c.steps, outcome.loss, lr, outcome.grad_norm, rate,
+                     double(c.steps - position_.step) * step_seconds_,
+                     device_.memory().live_bytes});
+}
+
+bool Trainer::evaluation_due() const {
+  const bool now_or_never = position_.step == config_.train.steps;
+  return position_.step > position_.evaluated_step &&
+         (now_or_never || is_multiple(position_.step, config_.train.eval_every));
+}
+
+void Trainer::evaluate_and_note(const RunOptions& options) {
+  position_.train_seconds += lap();
+  const std::optional<Evaluation> found = evaluator_.run(
+      params(), data_.val(), [&] { return options.interrupt && options.interrupt->load(); });
+  position_.eval_seconds += lap();
+  if (!found) return;  // still due when the run is resumed
+  val_loss_ = found->loss;
+  position_.evaluated_step = position_.step;
+  best_now_ =
+      std::isfinite(found->loss) && (!position_.best_loss || found->loss < *position_.best_loss);
+  if (best_now_) position_.best_loss = found->loss, position_.best_step = position_.step;
+  metrics_.line(
+      position_.step,
+      format("\"val_loss\":{}", std::isfinite(found->loss) ? format("{}", found->loss) : "null"));
+  if (options.on_evaluation) options.on_evaluation(position_.step, *found, best_now_);
+}
+
+// A checkpoint that falls due while the last one is still being written waits for a later step, not
+// training for it. The best weights have no later step: for them training waits.
+void Trainer::save_if_due() {
+  const TrainConfig& c = config_.train;
+  const bool new_step = position_.step > 0 && position_.step != last_save_;
+  if (new_step && (is_multiple(position_.step, c.checkpoint_every) || position_.step == c.steps))
+    save_due_ = true;
+  const bool busy = saver_.busy();
+  if (best_now_ || (save_due_ && !busy)) save(save_due_);
+}
+
+void Trainer::save(bool resumable) {
+  saver_.start(stepper_.state(), {resumable, best_now_, position_, config_.train});
+  best_now_ = false;
+  if (!resumable) return;
+  last_save_ = position_.step;
+  save_due_ = false;
+}
+
+TrainResult Trainer::finish(bool interrupted) {
+  if (position_.step > 0 && position_.step != last_save_) save(true);
+  saver_.finish();
+  position_.train_seconds += lap();
+  if (!val_loss_ && !interrupted) {
+    val_loss_ = evaluator_.run(params(), data_.val())->loss;
+    position_.eval_seconds += lap();
+  }
+  TrainResult r;
+  r.step = position_.step;
+  r.finished = position_.step >= config_.train.steps;
+  r.val_loss = val_loss_;
+  r.best_loss = position_.best_loss, r.best_step = position_.best_step;
+  r.train_seconds = position_.train_seconds, r.eval_seconds = position_.eval_seconds;
+  const double tokens = double(position_.step) * double(config_.train.tokens_per_step());
+  r.tokens_per_second = r.train_seconds > 0 ? tokens / r.train_seconds : 0;
+  r.peak_memory_bytes = device_.memory().peak_bytes;
+  r.planned_peak_bytes =
+      stepper_.planned_bytes() + evaluator_.planned_bytes() + saver_.planned_bytes();
+  r.weights_sha256 = weights_sha256(params());
+  return r;
+}
+
+}  // namespace weft::train
