@@ -1,0 +1,154 @@
+// weft bench gemm | attention | train | decode: how fast this machine runs the parts of a model, each beside its limit.
+// The programs under bench/ go further and set the peers beside them.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+#include "weft/base/random.h"
+#include "weft/base/terminal.h"
+#include "weft/cli/command.h"
+#include "weft/engine/runner.h"
+#include "weft/graph/jit.h"
+#include "weft/train/step.h"
+
+namespace weft::cli {
+namespace {
+
+struct Options {
+  Compute compute;
+  Output output;
+  std::string dtype = "bf16";
+  int64_t runs = 9;
+};
+
+double median_seconds(int64_t runs, const std::function<void()>& work) {
+  using clock = std::chrono::steady_clock;
+  work();
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < runs; ++i) {
+    const auto start = clock::now();
+    work();
+    seconds.push_back(std::chrono::duration<double>(clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
+  const int64_t words[] = {int64_t(seed), 0};
+  const Tensor rng(Array::from<int64_t>(default_device(), {2}, words));
+  const Tensor x = cast(random_normal(shape, rng, "bench"), dtype);
+  eval({x});
+  return x;
+}
+
+void row(const Output& output, const std::string& what, const std::string& shape, double seconds, double rate, const char* unit) {
+  if (output.json) print_json({{"bench", what}, {"shape", shape}, {"seconds", seconds}, {"rate", rate}, {"unit", unit}});
+  else std::printf("%-22s %-24s %10s  %10.3f %s\n", what.c_str(), shape.c_str(), format_duration(seconds).c_str(), rate, unit);
+}
+
+// Products in the form of a training step's forward pass, nothing packed before; the limit is the largest of them.
+void bench_gemm(const Options& o) {
+  const DType dtype = parse_dtype(o.dtype);
+  for (const auto& [m, n, k] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1024, 1024, 1024}, {2048, 2048, 2048}, {512, 4096, 4096}, {1, 4096, 4096}, {8, 4096, 4096}}) {
+    const Tensor x = random_tensor({m, k}, dtype, 1), w = random_tensor({n, k}, dtype, 2);
+    auto f = jit([](Tensor a, Tensor b) { return matmul(a, b, "td,fd->tf"); });
+    const double s = median_seconds(o.runs, [&, xx = x, ww = w] { f(xx, ww); });
+    const std::string shape = format("{}x{}x{}", m, n, k);
+    if (m >= 64) row(o.output, "gemm " + o.dtype, shape, s, 2e-12 * double(m) * double(n) * double(k) / s, "TFLOP/s");
+    else row(o.output, "gemm " + o.dtype, shape, s, double(n) * double(k) * double(dtype_size(dtype)) / s * 1e-9, "GB/s of weights (in cache)");
+  }
+}
+
+void bench_attention(const Options& o) {
+  const DType dtype = parse_dtype(o.dtype);
+  const int64_t heads = 16, size = 64;
+  for (const int64_t length : {int64_t(512), int64_t(2048)}) {
+    const Tensor q = random_tensor({length, heads, size}, dtype, 1), k = random_tensor({length, heads, size}, dtype, 2), v = random_tensor({length, heads, size}, dtype, 3);
+    const int32_t whole[] = {0, int32_t(length), 0, int32_t(length)};
+    const Tensor segments(Array::from<int32_t>(default_device(), {1, 4}, whole));
+    auto forward = jit([](Tensor a, Tensor b, Tensor c, Tensor s) { return attention(a, b, c, s); });
+    auto both = jit([](Tensor a, Tensor b, Tensor c, Tensor s) {
+      const Tensor out = attention(a, b, c, s);
+      return vjp({out}, {out}, {a, b, c});
+    });
+    const double flop = 4.0 * double(heads * size) * (double(length) * double(length + 1) / 2);
+    const double f = median_seconds(o.runs, [&] { forward(q, k, v, segments); });
+    const double fb = median_seconds(o.runs, [&] { both(q, k, v, segments); });
+    const std::string shape = format("{} heads of {}, S {}", heads, size, length);
+    row(o.output, "attention forward", shape, f, flop / f * 1e-12, "TFLOP/s");
+    row(o.output, "attention both", shape, fb, 3.5 * flop / fb * 1e-12, "TFLOP/s");
+  }
+}
+
+train::TrainConfig small_gpt() {
+  train::TrainConfig c;
+  c.model = {.vocab = 65, .context = 64, .layers = 4, .heads = 4, .width = 128};
+  return c;
+}
+train::TrainConfig gpt2_124m() {
+  train::TrainConfig c;
+  c.model = {.vocab = 50257, .context = 64, .layers = 12, .heads = 12, .width = 768};
+  c.batch = 4;
+  return c;
+}
+
+void bench_train(const Options& o) {
+  for (train::TrainConfig config : {small_gpt(), gpt2_124m()}) {
+    config.dtype = o.dtype;
+    std::vector<uint16_t> ids(65536);
+    const Philox random{1};
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = uint16_t(random(i)[0] % uint32_t(config.model.vocab));
+    const TokenView tokens{std::as_bytes(std::span(ids)), 2, config.model.vocab, {}};
+    train::Stepper stepper(config, train::initial_state(config.model, config.seed, default_device()), default_device());
+    int64_t step = 0;
+    const double s = median_seconds(config.model.layers > 4 ? 3 : o.runs * 5, [&] { stepper.run(step, tokens, step * config.batch), ++step; });
+    const std::string shape = format("{} layers of {}, {} x {}", config.model.layers, config.model.width, config.batch, config.model.context);
+    row(o.output, "train " + o.dtype, shape, s, double(config.tokens_per_step()) / s, "tokens/s");
+  }
+}
+
+void bench_decode(const Options& o) {
+  const train::TrainConfig config = gpt2_124m();
+  const Params params = models::find_architecture("gpt2").initialize(config.model, 1);
+  for (const int64_t sequences : {int64_t(1), int64_t(8)}) {
+    engine::Runner runner(config.model, params, {.dtype = parse_dtype(o.dtype), .slots = sequences});
+    const int32_t token = 7;
+    int32_t position = 0;
+    const double s = median_seconds(o.runs, [&] {
+      std::vector<engine::Chunk> chunks;
+      for (int32_t slot = 0; slot < sequences; ++slot) chunks.push_back({slot, position, {&token, 1}, 1});
+      runner.run(chunks), ++position;
+    });
+    row(o.output, "decode " + o.dtype, format("GPT-2 124M, {} sequences", sequences), s, double(sequences) / s, "tokens/s");
+  }
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  CLI::App* c = app.add_subcommand("bench", "how fast this machine runs the parts of a model");
+  c->require_subcommand(1);
+  const std::tuple<const char*, const char*, void (*)(const Options&)> parts[] = {
+      {"gemm", "matrix products", bench_gemm},
+      {"attention", "causal attention, forward and backward", bench_attention},
+      {"train", "training steps of a small GPT and of GPT-2 124M", bench_train},
+      {"decode", "one token after another of GPT-2 124M", bench_decode},
+  };
+  for (const auto& [name, help, run] : parts) {
+    auto o = std::make_shared<Options>();
+    CLI::App* part = c->add_subcommand(name, help);
+    part->add_option("--dtype", o->dtype, "bf16 or f32")->check(CLI::IsMember({"bf16", "f32"}))->capture_default_str();
+    part->add_option("--runs", o->runs, "timed runs; the median is printed")->check(CLI::Range(1, 1000))->capture_default_str();
+    add_compute(*part, o->compute);
+    add_output(*part, o->output);
+    part->callback([o, work = run] {
+      use(o->compute);
+      work(*o);
+    });
+  }
+}
+
+}  // namespace weft::cli

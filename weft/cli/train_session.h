@@ -1,0 +1,29 @@
+// A training run as a person sees it: a progress bar or JSON lines, Ctrl-C, and the result. Shared by train and demo.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "weft/base/progress.h"
+#include "weft/train/trainer.h"
+
+namespace weft::cli {
+
+class TrainSession {
+ public:
+  // json: evaluations and the result as one JSON object a line on stdout.
+  TrainSession(train::Trainer& trainer, bool json);
+  ~TrainSession();
+  TrainSession(const TrainSession&) = delete;
+  TrainSession& operator=(const TrainSession&) = delete;
+
+  // Trains until the planned steps, `stop_after` (0: not) or SIGINT and SIGTERM, which save and stop.
+  train::TrainResult run(int64_t stop_after = 0);
+  // What came of it, and what to type next.
+  void report(const train::TrainResult& result, const std::string& run) const;
+
+ private:
+  train::Trainer& trainer_;
+  bool json_;
+};
+
+}  // namespace weft::cli
