@@ -51,7 +51,7 @@ void choose_packing(const Matmul& p, MatmulPlan& plan) {
 
 void lay_out_scratch(const Matmul& p, MatmulPlan& plan, int threads) {
   const int64_t panel_row = matmul_panel * int64_t(dtype_size(p.in));  // bytes of a panel for one k
-  const int64_t run = std::min(plan.k_padded, matmul_k_run(p.in));
+  const int64_t run = std::min(plan.k_padded, matmul_k_run);
   if (plan.pack_a == MatmulPlan::shared)
     plan.a_bytes = size_t(plan.m_panels * plan.k_padded * panel_row);
   if (plan.pack_b == MatmulPlan::shared)
@@ -82,6 +82,8 @@ MatmulPlan plan_matmul(const Matmul& p, int threads) {
   if (!plan.whole_products) choose_grid(plan, threads);
   plan.m_block = int(std::min<int64_t>(plan.m_block, ceil_div(plan.m_panels, plan.row_parts)));
   plan.n_block = int(std::min<int64_t>(plan.n_block, ceil_div(plan.n_panels, plan.column_parts)));
+  // Weights read in place, once: each panel to the end, as memory lies.
+  if (plan.m_panels == 1 && !p.b.packed) plan.n_block = 1, plan.k_block = 128;
   choose_packing(p, plan);
   lay_out_scratch(p, plan, threads);
   return plan;

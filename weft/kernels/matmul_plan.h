@@ -10,10 +10,9 @@ namespace weft::kernels {
 
 constexpr int64_t matmul_panel = 32;
 
-// K per run of the packed layout, and its padding: a bf16 step holds 32 of K.
-constexpr int64_t matmul_k_run(DType in) {
-  return in == DType::bf16 ? 512 : 256;
-}
+constexpr int64_t matmul_k_run = 512;
+
+// A bf16 step holds 32 of K.
 constexpr int64_t matmul_k_step(DType in) {
   return in == DType::bf16 ? 32 : 1;
 }
@@ -29,7 +28,8 @@ struct MatmulPlan {
   int row_parts = 1, column_parts = 1;  // the grid of threads over one product
   bool whole_products = false;          // each thread takes products of the batch alone
   Packing pack_a = shared, pack_b = shared;
-  int m_block = 16, n_block = 8;  // panels whose sums a thread holds while it goes through K
+  int m_block = 16, n_block = 8;   // panels whose sums a thread holds while it goes through K,
+  int64_t k_block = matmul_k_run;  // in blocks of this; divides a run
   // Scratch, in bytes: packed A, packed B (once, or per thread with whole_products), then each
   // thread's own: sums, finished blocks, local panels.
   size_t a_bytes = 0, b_bytes = 0, sum_bytes = 0, thread_bytes = 0, total_bytes = 0;

@@ -9,53 +9,71 @@ inline const float* expand_a(const bf16* a, int64_t k, int rows, float* to) {
   float* y = to;
   for (int64_t l = 0; l < k; l += 32, a += 1024)
     for (int r = 0; r < rows; ++r, y += 32) {
-      half_of_pairs<false>(a + r * 32).store(y);
-      half_of_pairs<true>(a + r * 32).store(y + 16);
+      half_of_pairs(a + r * 32, false).store(y);
+      half_of_pairs(a + r * 32, true).store(y + 16);
     }
   return to;
 }
 
-// One of the two chains of a step, for R rows and C vectors of columns.
-template <int R, int C, bool odd, bool fetch>
-inline void chain(const float* a, const bf16* b, F32x16 (&sum)[R][C]) {
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) sum[r][c] = F32x16();
+// The even chain, the odd chain, or both of a step, for R rows and C vectors of columns. Inlined
+// always, or the sums would live in memory.
+template <int R, int C, int first, int count, class Fetching>
+[[gnu::always_inline]] inline void chains(const float* a, const bf16* b, Fetching lines,
+                                          F32x16 (&sum)[count][R][C]) {
+#pragma GCC unroll 32
+  for (int i = 0; i < count * R * C; ++i) sum[i / C / R][i / C % R][i % C] = F32x16();
 #pragma GCC unroll 1
   for (int pair = 0; pair < 16; ++pair, b += 32) {
-    F32x16 w[C];
 #pragma GCC unroll 2
-    for (int c = 0; c < C; ++c) {
-      w[c] = half_of_pairs<odd>(b + c * 512);
-      if (fetch) _mm_prefetch((const char*)(b + 1024 + c * 512), _MM_HINT_T0);
-    }
+    for (int p = 0; p < count; ++p) {
+      F32x16 w[C];
+#pragma GCC unroll 2
+      for (int c = 0; c < C; ++c) w[c] = half_of_pairs(b + c * 512, first + p == 1);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const F32x16 x(a[r * 32 + odd * 16 + pair]);
+      for (int r = 0; r < R; ++r) {
+        const F32x16 x(a[r * 32 + (first + p) * 16 + pair]);
 #pragma GCC unroll 2
-      for (int c = 0; c < C; ++c) sum[r][c] = fma(x, w[c], sum[r][c]);
+        for (int c = 0; c < C; ++c) sum[p][r][c] = fma(x, w[c], sum[p][r][c]);
+      }
     }
+    for (int c = 0; c < C; ++c) lines.next();
   }
 }
 
 struct Bf16Rows {
-  // out = in + (even + odd) of one step.
-  template <int R, int C, bool fetch>
-  static void step(const float* a, const bf16* b, const float* in, int64_t in_stride, float* out,
-                   int64_t out_stride) {
-    alignas(64) float even[R][C][16];
-    F32x16 sum[R][C];
-    chain<R, C, false, fetch>(a, b, sum);
+  // even + odd of one step; few rows go through both chains at once.
+  template <int R, int C, class Fetching>
+  [[gnu::always_inline]] static void step_sums(const float* a, const bf16* b, Fetching lines,
+                                               F32x16 (&sum)[1][R][C]) {
+    if constexpr (2 * R <= rows_at_once) {
+      F32x16 both[2][R][C];
+      chains<R, C, 0, 2>(a, b, lines, both);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-      for (int c = 0; c < C; ++c) sum[r][c].store(even[r][c]);
-    chain<R, C, true, false>(a, b, sum);
+      for (int i = 0; i < R * C; ++i)
+        sum[0][i / C][i % C] = both[0][i / C][i % C] + both[1][i / C][i % C];
+    } else {
+      alignas(64) float even[R][C][16];
+      chains<R, C, 0, 1>(a, b, lines, sum);
+#pragma GCC unroll 32
+      for (int i = 0; i < R * C; ++i) sum[0][i / C][i % C].store(even[i / C][i % C]);
+      chains<R, C, 1, 1>(a, b, NoLines{}, sum);
+#pragma GCC unroll 32
+      for (int i = 0; i < R * C; ++i)
+        sum[0][i / C][i % C] = F32x16::load(even[i / C][i % C]) + sum[0][i / C][i % C];
+    }
+  }
+
+  // out = in + (even + odd).
+  template <int R, int C, class Fetching>
+  static void step(const float* a, const bf16* b, Fetching lines, const float* in,
+                   int64_t in_stride, float* out, int64_t out_stride) {
+    F32x16 sum[1][R][C];
+    step_sums<R, C>(a, b, lines, sum);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < C; ++c) {
-        const F32x16 both = F32x16::load(even[r][c]) + sum[r][c];
         const F32x16 before = in ? F32x16::load(in + r * in_stride + c * 16) : F32x16();
-        (before + both).store(out + r * out_stride + c * 16);
+        (before + sum[0][r][c]).store(out + r * out_stride + c * 16);
       }
   }
 
@@ -66,8 +84,15 @@ struct Bf16Rows {
     const float* in = x.in ? x.in + first * x.in_stride + half * 16 : nullptr;
     float* out = x.out + first * x.out_stride + half * 16;
     int64_t in_stride = x.in_stride;
-    for (int64_t l = 0; l < x.k; l += 32, a += x.rows * 32, b += 1024) {
-      step<R, vectors_at_once, fetch>(a, b, in, in_stride, out, x.out_stride);
+    const char* ahead = part_ahead<bf16>(x, first);
+    for (int64_t s = 0; s < x.k / 32; ++s, a += x.rows * 32, b += 1024) {
+      if constexpr (fetch) {
+        const Lines lines{x.fetch.from + s * x.fetch.step + half * 16 * x.fetch.line, x.fetch.line};
+        step<R, vectors_at_once>(a, b, lines, in, in_stride, out, x.out_stride);
+      } else {
+        fetch_to_l2(ahead + s * 128), fetch_to_l2(ahead + s * 128 + 64);
+        step<R, vectors_at_once>(a, b, NoLines{}, in, in_stride, out, x.out_stride);
+      }
       in = out, in_stride = x.out_stride;
     }
   }
@@ -76,8 +101,8 @@ struct Bf16Rows {
 struct Bf16Vectors {
   using Element = bf16;
   using Prepared = float;
-  static constexpr int64_t k_chunk = 256;  // expanded A: 32 KiB
-  static constexpr bool direct = false;    // every step goes through the sums
+  static constexpr int64_t fetch_distance = 4096;
+  static constexpr bool direct = false;  // every step goes through the sums
   static void begin(int) {}
   static void end() {}
   static const float* prepare(const bf16* a, int64_t k, int rows, float* space) {

@@ -2,7 +2,7 @@
 //
 // A Kind is a way to multiply a block:
 //   Element           the operands' type;  Prepared: what block() reads A as
-//   k_chunk           K it likes to go through at once
+//   fetch_distance    bytes by which packed B is best asked for ahead
 //   direct            sums may lie in C itself
 //   begin(rows), end  around a thread's work; rows of A's panels that exist
 //   prepare           A's packed panel as block() wants it
@@ -14,6 +14,25 @@ namespace weft::kernels::cpu::WEFT_ISA {
 
 constexpr int64_t block_stride = 32;  // of sums that lie by themselves: 32 rows of 32
 
+// B that comes from memory and has to be asked for ahead: 32 lines for every 2 KiB of the panel
+// that is multiplied meanwhile, 32 k of bf16 or 16 of f32.
+struct Fetch {
+  const char* from = nullptr;      // null: nothing
+  int64_t line = 64, step = 2048;  // bytes from line to line, and from one 2 KiB to the next
+};
+// One line after the other.
+struct Lines {
+  const char* at;
+  int64_t apart;
+  void next() {
+    _mm_prefetch(at, _MM_HINT_T0);
+    at += apart;
+  }
+};
+struct NoLines {
+  void next() {}
+};
+
 // out = in + A B over a run of K. `in` null: from zero; it may be `out`.
 template <class A, class B>
 struct Block {
@@ -24,8 +43,23 @@ struct Block {
   const float* in;
   float* out;
   int64_t in_stride, out_stride;  // from row to row
-  bool fetch;                     // B comes from memory: ask for it ahead
+  Fetch fetch;
+  const char* ahead;  // bytes_ahead(k) to bring into L2 meanwhile
 };
+
+// 3/16 of a panel.
+template <class T>
+constexpr int64_t bytes_ahead(int64_t k) {
+  return k * 32 * int64_t(sizeof(T)) * 3 / 16;
+}
+inline void fetch_to_l2(const char* p) {
+  _mm_prefetch(p, _MM_HINT_T1);
+}
+// Rows from `first` on bring their part.
+template <class T, class Block>
+inline const char* part_ahead(const Block& x, int first) {
+  return x.ahead + bytes_ahead<T>(x.k) * first / 32;
+}
 
 // Registers hold the sums of rows_at_once rows by vectors_at_once times 16 columns.
 #if defined(__AVX512F__)
@@ -50,7 +84,7 @@ inline void in_row_groups(const Block& x) {
   for (int g = 0; g < groups; ++g) {
     const int first = x.rows * g / groups, last = x.rows * (g + 1) / groups;
     for (int half = 0; half < 2; half += vectors_at_once)
-      if (x.fetch)
+      if (x.fetch.from)
         with_rows<Rows, true, rows_at_once>(last - first, x, first, half);
       else
         with_rows<Rows, false, rows_at_once>(last - first, x, first, half);

@@ -15,13 +15,18 @@ struct F32Rows {
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < C; ++c)
         sum[r][c] = in ? F32x16::load(in + r * x.in_stride + c * 16) : F32x16();
+    Lines lines{nullptr, x.fetch.line};
+    const char* ahead = part_ahead<float>(x, first);
 #pragma GCC unroll 1
     for (int64_t l = 0; l < x.k; ++l, a += 32, b += 32) {
+      if (!fetch && l % 8 == 0) fetch_to_l2(ahead + l * 8);
+      if (fetch && l % 16 == 0)
+        lines.at = x.fetch.from + l / 16 * x.fetch.step + half * 16 * x.fetch.line;
       F32x16 w[C];
 #pragma GCC unroll 2
       for (int c = 0; c < C; ++c) {
         w[c] = F32x16::load(b + c * 16);
-        if (fetch) _mm_prefetch((const char*)(b + 512 + c * 16), _MM_HINT_T0);
+        if (fetch) lines.next();
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
@@ -40,7 +45,7 @@ struct F32Rows {
 struct F32Vectors {
   using Element = float;
   using Prepared = float;
-  static constexpr int64_t k_chunk = 256;
+  static constexpr int64_t fetch_distance = 4096;
   static constexpr bool direct = true;
   static void begin(int) {}
   static void end() {}

@@ -5,8 +5,7 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 
 // The even or odd halves of sixteen pairs of bf16.
-template <bool odd>
-inline F32x16 half_of_pairs(const bf16* pairs) {
+inline F32x16 half_of_pairs(const bf16* pairs, bool odd) {
 #if defined(__AVX512F__)
   const __m512i x = _mm512_loadu_si512(pairs);
   return _mm512_castsi512_ps(odd ? _mm512_and_epi32(x, _mm512_set1_epi32(int(0xffff0000u)))

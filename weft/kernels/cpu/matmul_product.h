@@ -13,8 +13,6 @@ template <class Kind, class Out>
 class Product {
   using T = typename Kind::Element;
   using Prepared = typename Kind::Prepared;
-  static constexpr int64_t k_run = matmul_k_run(dtype_of<T>::value);
-  static_assert(k_run % Kind::k_chunk == 0);
 
  public:
   Product(const Matmul& p, const MatmulPlan& plan, int64_t batch, int thread, int threads)
@@ -45,6 +43,29 @@ class Product {
   }
 
  private:
+  // What a row of blocks asks for ahead, into L2: most blocks the next panel of A, the others some
+  // of the next run of B.
+  struct Ahead {
+    const char *a = nullptr, *b = nullptr;
+    int64_t bytes;  // for a block
+
+    Ahead(Product& p, Span rows, Span columns, int64_t m, int64_t l, int64_t end)
+        : bytes(bytes_ahead<T>(end - l)) {
+      const bool last_row = m + 1 == rows.end, more = end < p.plan_.k_padded;
+      if (p.plan_.pack_a == MatmulPlan::shared && (!last_row || more))
+        a = address(last_row ? p.panel_a(rows.begin, end, end) : p.panel_a(m + 1, l, end));
+      if (p.plan_.pack_b != MatmulPlan::local && more)
+        b = address(p.panel_b(rows, columns, m, columns.begin, end, end)) +
+            (m - rows.begin) * (columns.size() - blocks_for_a) * bytes;
+    }
+    static const char* address(const T* p) { return reinterpret_cast<const char*>(p); }
+    const char* at(int64_t block, const char* otherwise) const {
+      if (block < blocks_for_a) return a ? a + block * bytes : otherwise;
+      return b ? b + (block - blocks_for_a) * bytes : otherwise;
+    }
+    static constexpr int64_t blocks_for_a = 6;  // of 3/16 of a panel: all of it
+  };
+
   struct Finished {
     const float* sums = nullptr;
     Place place;
@@ -57,15 +78,17 @@ class Product {
   // Blocks of rows x columns: their sums stay with this thread while it goes through K.
   void multiply_part(Span rows, Span columns) {
     for (int64_t l = 0, end; l < plan_.k_padded; l = end) {
-      end = smaller(l + Kind::k_chunk, plan_.k_padded);
+      end = smaller(l + plan_.k_block, plan_.k_padded);
       for (int64_t m = rows.begin; m < rows.end; ++m) {
         const T* packed = panel_a(m, l, end);
         Block<Prepared, T> x;
         x.k = end - l, x.rows = place(m, 0).rows;
         x.a = Kind::prepare(packed, x.k, x.rows, memory_.prepared);
-        x.fetch = plan_.m_panels == 1 && plan_.pack_b == MatmulPlan::before;
+        const Ahead ahead(*this, rows, columns, m, l, end);
         for (int64_t n = columns.begin; n < columns.end; ++n) {
+          x.ahead = ahead.at(n - columns.begin, reinterpret_cast<const char*>(x.a));
           x.b = panel_b(rows, columns, m, n, l, end);
+          if (plan_.m_panels == 1) x.fetch = fetch_b(x.b, columns, n, end);
           const int64_t index = (m - rows.begin) * columns.size() + (n - columns.begin);
           multiply_block(x, place(m, n), memory_.sums + index * 1024, l == 0,
                          end == plan_.k_padded);
@@ -108,7 +131,7 @@ class Product {
 #if defined(__AMX_TILE__)
     if constexpr (std::is_same_v<Kind, Bf16Tiles> && std::is_same_v<Out, bf16>) {
       const Finished old = queue_[0];
-      if (old.sums && old.place.whole() && x.rows > 16 && !x.fetch && plain_) {
+      if (old.sums && old.place.whole() && x.rows > 16 && !x.fetch.from && plain_) {
         shift_queue();
         Kind::block(x, {old.sums, epilogue_.c(old.place.row, old.place.column), p_.c_row_stride});
         return;
@@ -130,7 +153,7 @@ class Product {
 
   const T* panel_a(int64_t m, int64_t l, int64_t end) {
     if (plan_.pack_a == MatmulPlan::shared)
-      return memory_.packed_a + packed_offset(plan_.m_panels, plan_.k_padded, k_run, m, l);
+      return memory_.packed_a + packed_offset(plan_.m_panels, plan_.k_padded, m, l);
     pack_panel<true>(a_, m * 32, l, end, memory_.local_a);
     return memory_.local_a;
   }
@@ -138,11 +161,24 @@ class Product {
   // A local panel is packed when the first row of blocks comes by.
   const T* panel_b(Span rows, Span columns, int64_t m, int64_t n, int64_t l, int64_t end) {
     if (plan_.pack_b != MatmulPlan::local)
-      return memory_.packed_b + packed_offset(plan_.n_panels, plan_.k_padded, k_run, n, l);
+      return memory_.packed_b + packed_offset(plan_.n_panels, plan_.k_padded, n, l);
     const int64_t slot = rows.size() > 1 ? n - columns.begin : 0;
-    T* to = memory_.local_b + slot * 32 * smaller(k_run, plan_.k_padded);
+    T* to = memory_.local_b + slot * 32 * smaller(matmul_k_run, plan_.k_padded);
     if (m == rows.begin) pack_panel<false>(b_, n * 32, l, end, to);
     return to;
+  }
+
+  // B is read once: what to ask for while the block of panel n up to `end` is multiplied.
+  Fetch fetch_b(const T* b, Span columns, int64_t n, int64_t end) const {
+    if (plan_.pack_b == MatmulPlan::before)
+      return {reinterpret_cast<const char*>(b) + Kind::fetch_distance};
+    const bool more = end < plan_.k_padded, rows = b_.k_contiguous();
+    if (plan_.pack_b != MatmulPlan::local || (!rows && sizeof(T) == 4)) return {};
+    if (!more && n + 1 == columns.end) return {};
+    const T* next = more ? b_.at(n * 32, end) : b_.at((n + 1) * 32, 0);
+    const int64_t size = sizeof(T);
+    if (rows) return {reinterpret_cast<const char*>(next), b_.lane_stride * size, 64};
+    return {reinterpret_cast<const char*>(next), b_.k_stride * size, 32 * b_.k_stride * size};
   }
 
   const Matmul& p_;

@@ -17,23 +17,23 @@ inline Span part(Span all, int64_t i, int64_t parts) {
   return {all.begin + all.size() * i / parts, all.begin + all.size() * (i + 1) / parts};
 }
 
-// Offset of panel `panel` at `l` in the packed layout of `panels` panels.
-inline int64_t packed_offset(int64_t panels, int64_t k, int64_t k_run, int64_t panel, int64_t l) {
-  const int64_t start = l / k_run * k_run, run = smaller(k_run, k - start);
-  return 32 * (start * panels + panel * run + (l - start));
+// Offset of `panel` at `l` in the packed layout of `panels` panels.
+inline int64_t packed_offset(int64_t panels, int64_t k, int64_t panel, int64_t l) {
+  const int64_t start = l / matmul_k_run * matmul_k_run;
+  return 32 * (start * panels + panel * smaller(matmul_k_run, k - start) + (l - start));
 }
 
 // Of all (run of K, panel) pairs for `panels`, the i-th of `parts` shares.
 template <bool is_a, class T>
 inline void pack_share(const Source<T>& source, T* to, int64_t all_panels, Span panels, int64_t k,
                        int64_t i, int64_t parts) {
-  const int64_t k_run = matmul_k_run(dtype_of<T>::value), runs = (k + k_run - 1) / k_run;
+  const int64_t runs = (k + matmul_k_run - 1) / matmul_k_run;
   const Span mine = part({0, runs * panels.size()}, i, parts);
   for (int64_t unit = mine.begin; unit < mine.end; ++unit) {
-    const int64_t l = unit / panels.size() * k_run;
+    const int64_t l = unit / panels.size() * matmul_k_run;
     const int64_t panel = panels.begin + unit % panels.size();
-    pack_panel<is_a>(source, panel * 32, l, smaller(l + k_run, k),
-                     to + packed_offset(all_panels, k, k_run, panel, l));
+    pack_panel<is_a>(source, panel * 32, l, smaller(l + matmul_k_run, k),
+                     to + packed_offset(all_panels, k, panel, l));
   }
 }
 
@@ -66,7 +66,7 @@ struct Memory {
     sums = reinterpret_cast<float*>(own);
     finished = sums + int64_t(plan.m_block) * plan.n_block * 1024;
     own += plan.sum_bytes;
-    const int64_t panel = 32 * smaller(plan.k_padded, matmul_k_run(dtype_of<T>::value));
+    const int64_t panel = 32 * smaller(plan.k_padded, matmul_k_run);
     prepared = reinterpret_cast<Prepared*>(own);
     local_a = reinterpret_cast<T*>(own + 2 * sizeof(T) * size_t(panel));
     local_b = local_a + panel;

@@ -34,7 +34,7 @@ struct Beside {
 struct Bf16Tiles {
   using Element = bf16;
   using Prepared = bf16;
-  static constexpr int64_t k_chunk = 512;
+  static constexpr int64_t fetch_distance = 2048;
   static constexpr bool direct = true;
 
   // Tiles of fewer rows take less time.
@@ -59,7 +59,7 @@ struct Bf16Tiles {
     }
     compiler_fence();
     if (x.rows <= 16)
-      x.fetch ? tiles<1, true>(x) : tiles<1, false>(x);
+      x.fetch.from ? tiles<1, true>(x) : tiles<1, false>(x);
     else if (rows_a_step == 2)
       tiles<2, false, 2>(x, beside);
     else if (rows_a_step == 4)
@@ -67,7 +67,7 @@ struct Bf16Tiles {
     else if (rows_a_step == 8)
       tiles<2, false, 8>(x, beside);
     else
-      x.fetch ? tiles<2, true>(x) : tiles<2, false>(x);
+      x.fetch.from ? tiles<2, true>(x) : tiles<2, false>(x);
   }
 
  private:
@@ -101,20 +101,12 @@ struct Bf16Tiles {
   }
 
   // B passes through the cache (the stream hint) while A's panel stays.
-  template <int halves, bool fetch>
+  template <int halves>
   static void step(const bf16* a, const bf16* b) {
-    if (fetch)
-      for (int i = 0; i < 1024; i += 32) _mm_prefetch((const char*)(b + 1024 + i), _MM_HINT_T0);
-    if (fetch)
-      _tile_loadd(6, b, 64);
-    else
-      _tile_stream_loadd(6, b, 64);
+    _tile_stream_loadd(6, b, 64);
     _tile_loadd(4, a, 64);
     _tile_dpbf16ps(0, 4, 6);
-    if (fetch)
-      _tile_loadd(7, b + 512, 64);
-    else
-      _tile_stream_loadd(7, b + 512, 64);
+    _tile_stream_loadd(7, b + 512, 64);
     _tile_dpbf16ps(1, 4, 7);
     if (halves == 2) {
       _tile_loadd(5, a + 512, 64);
@@ -123,18 +115,37 @@ struct Bf16Tiles {
     }
   }
 
+  // Lines to be had meanwhile: of B from memory, or of the next sums and `ahead`.
+  template <bool fetch>
+  static void fetch_lines(Lines lines, const float* sums, const char* ahead) {
+    if (fetch) {
+      for (int i = 0; i < 32; ++i) lines.next();
+    } else {
+      for (int i = 0; i < 4; ++i) _mm_prefetch((const char*)(sums + i * 16), _MM_HINT_T0);
+      for (int i = 0; i < 6; ++i) fetch_to_l2(ahead + i * 64);
+    }
+  }
+
   template <int halves, bool fetch, int rows_a_step = 0>
   static void tiles(const Block<bf16, bf16>& x, Beside beside = {}) {
     load_sums<halves>(x.in, x.in_stride);
     const bf16 *a = x.a, *b = x.b, *end = x.b + x.k * 32;
+    const float* next_sums = x.in ? x.in + 1024 : x.out;
+    const char* ahead = x.ahead;
+    const char* lines = x.fetch.from;
+    const auto one_step = [&] {
+      fetch_lines<fetch>({lines, x.fetch.line}, next_sums, ahead);
+      lines += x.fetch.step;
+      step<halves>(a, b);
+      a += 1024, b += 1024, next_sums += 64, ahead += 6 * 64;
+    };
     if constexpr (rows_a_step > 0)
-      for (int64_t r = 0; r < 32; r += rows_a_step, a += 1024, b += 1024) {
-        step<halves, fetch>(a, b);
+      for (int64_t r = 0; r < 32; r += rows_a_step) {
+        one_step();
 #pragma GCC unroll 8
         for (int i = 0; i < rows_a_step; ++i) beside.next_row();
       }
-#pragma GCC unroll 4
-    for (; b != end; a += 1024, b += 1024) step<halves, fetch>(a, b);
+    while (b != end) one_step();
     store_sums<halves>(x.out, x.out_stride);
   }
 };
