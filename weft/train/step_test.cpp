@@ -11,11 +11,11 @@ namespace {
 
 using testing::tiny_config;
 
-struct Setup {
+struct Example {
   testing::Workshop shop{3000};
   Dataset data{shop.data};
   TrainConfig config = tiny_config();
-  Setup() { config.model.vocab = data.info().vocab, config.dtype = "f32"; }
+  Example() { config.model.vocab = data.info().vocab, config.dtype = "f32"; }
   State state() const { return initial_state(config.model, 1, default_device()); }
 };
 
@@ -27,7 +27,7 @@ Tensor hyper_of(const TrainConfig& c, int64_t step) {
 }
 
 // The gradient of one micro-batch, on the host.
-std::map<std::string, std::vector<float>> gradient(const Setup& s, const Params& params,
+std::map<std::string, std::vector<float>> gradient(const Example& s, const Params& params,
                                                    int64_t first, int64_t random) {
   const TrainConfig& c = s.config;
   Batch batch(default_device(), c.batch / c.micro_batches, c.model.context,
@@ -58,7 +58,7 @@ Params tensors(const Gradient& g, const Params& like) {
 
 // Micro-batches of one sequence: in order within a lane, lanes in a binary tree.
 TEST(Step, MicroBatchesAreSummedInLanes) {
-  Setup s;
+  Example s;
   s.config.batch = 8, s.config.micro_batches = 8;
   s.config.model.dropout = 0.2;
   const State initial = s.state();
@@ -88,7 +88,7 @@ TEST(Step, MicroBatchesAreSummedInLanes) {
 }
 
 TEST(Step, LossAndNormAreThoseOfTheWholeBatch) {
-  Setup s;
+  Example s;
   Stepper whole(s.config, s.state(), default_device());
   s.config.micro_batches = 4, s.config.lanes = 2;
   Stepper parts(s.config, s.state(), default_device());
@@ -102,7 +102,7 @@ TEST(Step, LossAndNormAreThoseOfTheWholeBatch) {
 
 // One step by the formula, from the gradient: clipped, decayed only where there are two dimensions.
 TEST(Step, UpdateIsAdamW) {
-  Setup s;
+  Example s;
   s.config.warmup = 0, s.config.grad_clip = 0.5;
   const State state = s.state();
   const Gradient g = gradient(s, state.params, 0, 0);
@@ -130,7 +130,7 @@ TEST(Step, UpdateIsAdamW) {
 TEST(Step, AllocatesNothingAfterTheFirstTwo) {
   for (const int64_t micro_batches : {1, 4}) {
     testing::UseDevice use(2);
-    Setup s;
+    Example s;
     s.config.micro_batches = micro_batches, s.config.lanes = std::min<int64_t>(micro_batches, 2);
     Stepper stepper(s.config, s.state(), use.device);
     for (int64_t step = 0; step < 2; ++step) stepper.run(step, s.data.train(), step * 4);

@@ -9,8 +9,20 @@
 
 namespace weft::train::testing {
 
-// Data and a place for runs; all of it goes away with this object.
+// A device that eval and jit use for as long as this object lives.
+struct UseDevice {
+  CpuDevice device;
+  Device& before = default_device();
+  explicit UseDevice(int threads, Isa isa = selected_isa()) : device(threads, isa) {
+    set_default_device(device);
+  }
+  ~UseDevice() { set_default_device(before); }
+};
+
+// Data and a place for runs; all of it goes away with this object. One thread, so that busy
+// machines do not matter.
 struct Workshop {
+  UseDevice one_thread{1};
   weft::testing::TempDirectory directory;
   std::string data = directory / "data";
 
@@ -33,15 +45,5 @@ inline TrainResult train(const TrainConfig& config, const Workshop& shop, const 
                          const RunOptions& options = {}) {
   return Trainer::create(config, shop.data, shop.directory / run)->run(options);
 }
-
-// A device that eval and jit use for as long as this object lives.
-struct UseDevice {
-  CpuDevice device;
-  Device& before = default_device();
-  explicit UseDevice(int threads, Isa isa = selected_isa()) : device(threads, isa) {
-    set_default_device(device);
-  }
-  ~UseDevice() { set_default_device(before); }
-};
 
 }  // namespace weft::train::testing

@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "weft/base/error.h"
-#include "weft/base/log.h"
 #include "weft/train/folders.h"
 
 namespace weft::train {
@@ -44,7 +43,6 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, FileSystem& 
   if (!found && !skipped.empty())
     data_error("no checkpoint in {} is whole ({}); start a new run, or copy back a good one", root,
                skipped[0]);
-  if (found) log_info(format("{} goes on from step {}", run, found->manifest.step));
   remove_later_checkpoints(root, found ? found->manifest.step : 0, fs);
   return found;
 }
