@@ -87,10 +87,11 @@ struct Bf16Rows {
     const char* ahead = part_ahead<bf16>(x, first);
     for (int64_t s = 0; s < x.k / 32; ++s, a += x.rows * 32, b += 1024) {
       if constexpr (fetch) {
-        const Lines lines{x.fetch.from + s * x.fetch.step + half * 16 * x.fetch.line, x.fetch.line};
+        const Lines lines{x.b_ahead.from + s * x.b_ahead.step + half * 16 * x.b_ahead.line,
+                          x.b_ahead.line};
         step<R, vectors_at_once>(a, b, lines, in, in_stride, out, x.out_stride);
       } else {
-        fetch_to_l2(ahead + s * 128), fetch_to_l2(ahead + s * 128 + 64);
+        ahead = prefetch<_MM_HINT_T1, 2>(ahead);
         step<R, vectors_at_once>(a, b, NoLines{}, in, in_stride, out, x.out_stride);
       }
       in = out, in_stride = x.out_stride;

@@ -14,6 +14,15 @@ namespace weft::kernels::cpu::WEFT_ISA {
 
 constexpr int64_t block_stride = 32;  // of sums that lie by themselves: 32 rows of 32
 
+// Ask for `lines` lines from p on; what follows them. (A function that only prefetches and returns
+// nothing is dropped by GCC 12.)
+template <_mm_hint hint, int lines = 1>
+[[nodiscard]] inline const char* prefetch(const char* p, int64_t apart = 64) {
+#pragma GCC unroll 8
+  for (int i = 0; i < lines; ++i) _mm_prefetch(p + i * apart, hint);
+  return p + lines * apart;
+}
+
 // B that comes from memory and has to be asked for ahead: 32 lines for every 2 KiB of the panel
 // that is multiplied meanwhile, 32 k of bf16 or 16 of f32.
 struct Fetch {
@@ -24,10 +33,7 @@ struct Fetch {
 struct Lines {
   const char* at;
   int64_t apart;
-  void next() {
-    _mm_prefetch(at, _MM_HINT_T0);
-    at += apart;
-  }
+  void next() { at = prefetch<_MM_HINT_T0>(at, apart); }
 };
 struct NoLines {
   void next() {}
@@ -43,7 +49,7 @@ struct Block {
   const float* in;
   float* out;
   int64_t in_stride, out_stride;  // from row to row
-  Fetch fetch;
+  Fetch b_ahead;
   const char* ahead;  // bytes_ahead(k) to bring into L2 meanwhile
 };
 
@@ -51,9 +57,6 @@ struct Block {
 template <class T>
 constexpr int64_t bytes_ahead(int64_t k) {
   return k * 32 * int64_t(sizeof(T)) * 3 / 16;
-}
-inline void fetch_to_l2(const char* p) {
-  _mm_prefetch(p, _MM_HINT_T1);
 }
 // Rows from `first` on bring their part.
 template <class T, class Block>
@@ -84,7 +87,7 @@ inline void in_row_groups(const Block& x) {
   for (int g = 0; g < groups; ++g) {
     const int first = x.rows * g / groups, last = x.rows * (g + 1) / groups;
     for (int half = 0; half < 2; half += vectors_at_once)
-      if (x.fetch.from)
+      if (x.b_ahead.from)
         with_rows<Rows, true, rows_at_once>(last - first, x, first, half);
       else
         with_rows<Rows, false, rows_at_once>(last - first, x, first, half);

@@ -15,13 +15,13 @@ struct F32Rows {
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < C; ++c)
         sum[r][c] = in ? F32x16::load(in + r * x.in_stride + c * 16) : F32x16();
-    Lines lines{nullptr, x.fetch.line};
+    Lines lines{nullptr, x.b_ahead.line};
     const char* ahead = part_ahead<float>(x, first);
 #pragma GCC unroll 1
     for (int64_t l = 0; l < x.k; ++l, a += 32, b += 32) {
-      if (!fetch && l % 8 == 0) fetch_to_l2(ahead + l * 8);
+      if (!fetch && l % 8 == 0) ahead = prefetch<_MM_HINT_T1>(ahead);
       if (fetch && l % 16 == 0)
-        lines.at = x.fetch.from + l / 16 * x.fetch.step + half * 16 * x.fetch.line;
+        lines.at = x.b_ahead.from + l / 16 * x.b_ahead.step + half * 16 * x.b_ahead.line;
       F32x16 w[C];
 #pragma GCC unroll 2
       for (int c = 0; c < C; ++c) {

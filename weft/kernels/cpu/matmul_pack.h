@@ -30,7 +30,7 @@ struct Window {
     const bool rows = s.k_contiguous();
     const T* from = s.at(lane, l);
     const int64_t count = rows ? there : ks, length = rows ? ks : there;
-    for (int64_t i = 0; i < count; ++i)
+    for (int64_t i = 0; length > 0 && i < count; ++i)
       std::memcpy(static_cast<void*>(values + i * 32),
                   from + i * (rows ? s.lane_stride : s.k_stride), size_t(length) * sizeof(T));
     source = {values, rows ? 32 : 1, rows ? 1 : 32, 32, 32};

@@ -88,7 +88,7 @@ class Product {
         for (int64_t n = columns.begin; n < columns.end; ++n) {
           x.ahead = ahead.at(n - columns.begin, reinterpret_cast<const char*>(x.a));
           x.b = panel_b(rows, columns, m, n, l, end);
-          if (plan_.m_panels == 1) x.fetch = fetch_b(x.b, columns, n, end);
+          if (plan_.m_panels == 1) x.b_ahead = fetch_b(x.b, columns, n, end);
           const int64_t index = (m - rows.begin) * columns.size() + (n - columns.begin);
           multiply_block(x, place(m, n), memory_.sums + index * 1024, l == 0,
                          end == plan_.k_padded);
@@ -131,7 +131,7 @@ class Product {
 #if defined(__AMX_TILE__)
     if constexpr (std::is_same_v<Kind, Bf16Tiles> && std::is_same_v<Out, bf16>) {
       const Finished old = queue_[0];
-      if (old.sums && old.place.whole() && x.rows > 16 && !x.fetch.from && plain_) {
+      if (old.sums && old.place.whole() && x.rows > 16 && !x.b_ahead.from && plain_) {
         shift_queue();
         Kind::block(x, {old.sums, epilogue_.c(old.place.row, old.place.column), p_.c_row_stride});
         return;

@@ -59,7 +59,7 @@ struct Bf16Tiles {
     }
     compiler_fence();
     if (x.rows <= 16)
-      x.fetch.from ? tiles<1, true>(x) : tiles<1, false>(x);
+      x.b_ahead.from ? tiles<1, true>(x) : tiles<1, false>(x);
     else if (rows_a_step == 2)
       tiles<2, false, 2>(x, beside);
     else if (rows_a_step == 4)
@@ -67,7 +67,7 @@ struct Bf16Tiles {
     else if (rows_a_step == 8)
       tiles<2, false, 8>(x, beside);
     else
-      x.fetch.from ? tiles<2, true>(x) : tiles<2, false>(x);
+      x.b_ahead.from ? tiles<2, true>(x) : tiles<2, false>(x);
   }
 
  private:
@@ -115,29 +115,26 @@ struct Bf16Tiles {
     }
   }
 
-  // Lines to be had meanwhile: of B from memory, or of the next sums and `ahead`.
-  template <bool fetch>
-  static void fetch_lines(Lines lines, const float* sums, const char* ahead) {
-    if (fetch) {
-      for (int i = 0; i < 32; ++i) lines.next();
-    } else {
-      for (int i = 0; i < 4; ++i) _mm_prefetch((const char*)(sums + i * 16), _MM_HINT_T0);
-      for (int i = 0; i < 6; ++i) fetch_to_l2(ahead + i * 64);
-    }
-  }
-
   template <int halves, bool fetch, int rows_a_step = 0>
   static void tiles(const Block<bf16, bf16>& x, Beside beside = {}) {
     load_sums<halves>(x.in, x.in_stride);
     const bf16 *a = x.a, *b = x.b, *end = x.b + x.k * 32;
-    const float* next_sums = x.in ? x.in + 1024 : x.out;
+    // To be had meanwhile: lines of B from memory; or of the next block's sums, and `ahead`.
+    Lines b_ahead{x.b_ahead.from, x.b_ahead.line};
+    const int64_t skip = x.b_ahead.step - 32 * x.b_ahead.line;
+    const char* next_sums = reinterpret_cast<const char*>(x.in ? x.in + 1024 : x.out);
     const char* ahead = x.ahead;
-    const char* lines = x.fetch.from;
     const auto one_step = [&] {
-      fetch_lines<fetch>({lines, x.fetch.line}, next_sums, ahead);
-      lines += x.fetch.step;
+      if constexpr (fetch) {
+#pragma GCC unroll 8
+        for (int i = 0; i < 32; ++i) b_ahead.next();
+        b_ahead.at += skip;
+      } else {
+        next_sums = prefetch<_MM_HINT_T0, 4>(next_sums);
+        ahead = prefetch<_MM_HINT_T1, 6>(ahead);
+      }
       step<halves>(a, b);
-      a += 1024, b += 1024, next_sums += 64, ahead += 6 * 64;
+      a += 1024, b += 1024;
     };
     if constexpr (rows_a_step > 0)
       for (int64_t r = 0; r < 32; r += rows_a_step) {
