@@ -77,24 +77,29 @@ struct Bf16Rows {
       }
   }
 
+  // From step to step the sums are held in memory near by; the registers are the chains'.
   template <int R, bool fetch>
   static void run(const Block<float, bf16>& x, int first, int half) {
+    constexpr int C = vectors_at_once;
+    alignas(64) float held[R * C * 16];
     const float* a = x.a + first * 32;
     const bf16* b = x.b + half * 512;
     const float* in = x.in ? x.in + first * x.in_stride + half * 16 : nullptr;
-    float* out = x.out + first * x.out_stride + half * 16;
     int64_t in_stride = x.in_stride;
     const char* ahead = part_ahead<bf16>(x, first);
-    for (int64_t s = 0; s < x.k / 32; ++s, a += x.rows * 32, b += 1024) {
+    for (int64_t s = 0, steps = x.k / 32; s < steps; ++s, a += x.rows * 32, b += 1024) {
+      const bool last = s + 1 == steps;
+      float* out = last ? x.out + first * x.out_stride + half * 16 : held;
+      const int64_t out_stride = last ? x.out_stride : C * 16;
       if constexpr (fetch) {
         const Lines lines{x.b_ahead.from + s * x.b_ahead.step + half * 16 * x.b_ahead.line,
                           x.b_ahead.line};
-        step<R, vectors_at_once>(a, b, lines, in, in_stride, out, x.out_stride);
+        step<R, C>(a, b, lines, in, in_stride, out, out_stride);
       } else {
-        ahead = prefetch<_MM_HINT_T1, 2>(ahead);
-        step<R, vectors_at_once>(a, b, NoLines{}, in, in_stride, out, x.out_stride);
+        ahead = prefetch<l2, 2>(ahead);
+        step<R, C>(a, b, NoLines{}, in, in_stride, out, out_stride);
       }
-      in = out, in_stride = x.out_stride;
+      in = held, in_stride = C * 16;
     }
   }
 };
@@ -103,7 +108,6 @@ struct Bf16Vectors {
   using Element = bf16;
   using Prepared = float;
   static constexpr int64_t fetch_distance = 4096;
-  static constexpr bool direct = false;  // every step goes through the sums
   static void begin(int) {}
   static void end() {}
   static const float* prepare(const bf16* a, int64_t k, int rows, float* space) {

@@ -3,7 +3,6 @@
 // A Kind is a way to multiply a block:
 //   Element           the operands' type;  Prepared: what block() reads A as
 //   fetch_distance    bytes by which packed B is best asked for ahead
-//   direct            sums may lie in C itself
 //   begin(rows), end  around a thread's work; rows of A's panels that exist
 //   prepare           A's packed panel as block() wants it
 //   block             the product
@@ -14,12 +13,15 @@ namespace weft::kernels::cpu::WEFT_ISA {
 
 constexpr int64_t block_stride = 32;  // of sums that lie by themselves: 32 rows of 32
 
+enum Cache { l1, l2 };
+
 // Ask for `lines` lines from p on; what follows them. (A function that only prefetches and returns
 // nothing is dropped by GCC 12.)
-template <_mm_hint hint, int lines = 1>
+template <Cache cache, int lines = 1>
 [[nodiscard]] inline const char* prefetch(const char* p, int64_t apart = 64) {
 #pragma GCC unroll 8
-  for (int i = 0; i < lines; ++i) _mm_prefetch(p + i * apart, hint);
+  for (int i = 0; i < lines; ++i)
+    _mm_prefetch(p + i * apart, cache == l1 ? _MM_HINT_T0 : _MM_HINT_T1);
   return p + lines * apart;
 }
 
@@ -33,7 +35,7 @@ struct Fetch {
 struct Lines {
   const char* at;
   int64_t apart;
-  void next() { at = prefetch<_MM_HINT_T0>(at, apart); }
+  void next() { at = prefetch<l1>(at, apart); }
 };
 struct NoLines {
   void next() {}

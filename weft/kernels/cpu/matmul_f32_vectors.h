@@ -19,7 +19,7 @@ struct F32Rows {
     const char* ahead = part_ahead<float>(x, first);
 #pragma GCC unroll 1
     for (int64_t l = 0; l < x.k; ++l, a += 32, b += 32) {
-      if (!fetch && l % 8 == 0) ahead = prefetch<_MM_HINT_T1>(ahead);
+      if (!fetch && l % 8 == 0) ahead = prefetch<l2>(ahead);
       if (fetch && l % 16 == 0)
         lines.at = x.b_ahead.from + l / 16 * x.b_ahead.step + half * 16 * x.b_ahead.line;
       F32x16 w[C];
@@ -46,7 +46,6 @@ struct F32Vectors {
   using Element = float;
   using Prepared = float;
   static constexpr int64_t fetch_distance = 4096;
-  static constexpr bool direct = true;
   static void begin(int) {}
   static void end() {}
   static const float* prepare(const float* a, int64_t, int, float*) { return a; }

@@ -108,12 +108,12 @@ class Product {
       float* c = epilogue_.c(where.row, where.column);
       if (first && p_.accumulate) {
         x.in = sums;
-        if (whole && Kind::direct)
+        if (whole)
           x.in = c, x.in_stride = p_.c_row_stride;
         else
           epilogue_.load_block(sums, where);
       }
-      if (last && whole && Kind::direct && plain_) {
+      if (last && whole && plain_) {
         x.out = c, x.out_stride = p_.c_row_stride;
         last = false;
       }

@@ -35,7 +35,6 @@ struct Bf16Tiles {
   using Element = bf16;
   using Prepared = bf16;
   static constexpr int64_t fetch_distance = 2048;
-  static constexpr bool direct = true;
 
   // Tiles of fewer rows take less time.
   static void begin(int rows) {
@@ -130,8 +129,8 @@ struct Bf16Tiles {
         for (int i = 0; i < 32; ++i) b_ahead.next();
         b_ahead.at += skip;
       } else {
-        next_sums = prefetch<_MM_HINT_T0, 4>(next_sums);
-        ahead = prefetch<_MM_HINT_T1, 6>(ahead);
+        next_sums = prefetch<l1, 4>(next_sums);
+        ahead = prefetch<l2, 6>(ahead);
       }
       step<halves>(a, b);
       a += 1024, b += 1024;
