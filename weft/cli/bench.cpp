@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 
 #include "weft/base/random.h"
@@ -21,6 +22,7 @@ struct Options {
   Output output;
   std::string dtype = "bf16";
   int64_t runs = 9;
+  bool profile = false;
 };
 
 double median_seconds(int64_t runs, const std::function<void()>& work) {
@@ -88,15 +90,36 @@ train::TrainConfig small_gpt() {
   c.model = {.vocab = 65, .context = 64, .layers = 4, .heads = 4, .width = 128};
   return c;
 }
-train::TrainConfig gpt2_124m() {
+train::TrainConfig gpt2_124m(int64_t batch = 4, int64_t context = 64) {
   train::TrainConfig c;
-  c.model = {.vocab = 50257, .context = 64, .layers = 12, .heads = 12, .width = 768};
-  c.batch = 4;
+  c.model = {.vocab = 50257, .context = context, .layers = 12, .heads = 12, .width = 768};
+  c.batch = batch;
   return c;
 }
 
+// Where the time of one step goes, by op and shape of its first result.
+void print_profile(Executable& executable, const std::function<void()>& step) {
+  std::map<std::string, std::pair<int, double>> spent;
+  double total = 0;
+  executable.observe([&](const GraphNode& node, double seconds) {
+    std::string letters = node.attrs.has("letters") ? " " + node.attrs.text("letters") : "";
+    auto& [count, sum] = spent[std::string(node.op->name) + letters + " " + executable.graph().values[size_t(node.out[0])].str()];
+    ++count, sum += seconds, total += seconds;
+  });
+  constexpr int steps = 5;
+  for (int i = 0; i < steps; ++i) step();
+  executable.observe({});
+  std::vector<std::pair<double, std::string>> rows;
+  for (const auto& [name, s] : spent)
+    rows.emplace_back(s.second, format("{:4} x  {}", s.first / steps, name));
+  std::sort(rows.rbegin(), rows.rend());
+  for (const auto& [seconds, name] : rows)
+    std::printf("  %6.2f%%  %9s  %s\n", 100 * seconds / total, format_duration(seconds / steps).c_str(), name.c_str());
+  std::printf("  kernels %zu, together %s\n", executable.kernel_count(), format_duration(total / steps).c_str());
+}
+
 void bench_train(const Options& o) {
-  for (train::TrainConfig config : {small_gpt(), gpt2_124m()}) {
+  for (train::TrainConfig config : {small_gpt(), gpt2_124m(), gpt2_124m(8, 256)}) {
     config.dtype = o.dtype;
     std::vector<uint16_t> ids(65536);
     const Philox random{1};
@@ -104,9 +127,11 @@ void bench_train(const Options& o) {
     const TokenView tokens{std::as_bytes(std::span(ids)), 2, config.model.vocab, {}};
     train::Stepper stepper(config, train::initial_state(config.model, config.seed, default_device()), default_device());
     int64_t step = 0;
-    const double s = median_seconds(config.model.layers > 4 ? 3 : o.runs * 5, [&] { stepper.run(step, tokens, step * config.batch), ++step; });
+    const auto one_step = [&] { stepper.run(step, tokens, step * config.batch), ++step; };
+    const double s = median_seconds(config.model.layers > 4 ? 3 : o.runs * 5, one_step);
     const std::string shape = format("{} layers of {}, {} x {}", config.model.layers, config.model.width, config.batch, config.model.context);
     row(o.output, "train " + o.dtype, shape, s, double(config.tokens_per_step()) / s, "tokens/s");
+    if (o.profile) print_profile(*stepper.executable(), one_step);
   }
 }
 
@@ -142,6 +167,7 @@ void add_bench(CLI::App& app) {
     CLI::App* part = c->add_subcommand(name, help);
     part->add_option("--dtype", o->dtype, "bf16 or f32")->check(CLI::IsMember({"bf16", "f32"}))->capture_default_str();
     part->add_option("--runs", o->runs, "timed runs; the median is printed")->check(CLI::Range(1, 1000))->capture_default_str();
+    if (std::string_view(name) == "train") part->add_flag("--profile", o->profile, "where the time of a step goes");
     add_compute(*part, o->compute);
     add_output(*part, o->output);
     part->callback([o, work = run] {

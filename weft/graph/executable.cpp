@@ -1,6 +1,7 @@
 #include "weft/graph/executable.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "weft/graph/passes.h"
 #include "weft/graph/plan.h"
@@ -18,7 +19,7 @@ DType key_dtype(const Launch& l) {
 }  // namespace
 
 Executable::Executable(Graph graph, Device& device, ExecutableOptions options)
-    : graph_(std::move(graph)), device_(device), donated_(std::move(options.donated)) {
+    : graph_(std::move(graph)), device_(device), donated_(std::move(options.donated)), keep_memory_(options.keep_memory) {
   donated_.resize(graph_.inputs.size(), false);
   run_passes(graph_, device.kind(), {options.fuse, options.trace});
   plan();
@@ -38,6 +39,19 @@ Launch Executable::launch_of(const Step& step, std::byte* scratch, Stream& strea
           all.subspan(step.views + step.node.in.size(), step.node.out.size()), scratch, stream};
 }
 
+// The strides of a view node's outputs over its input's bytes.
+void Executable::resolve_view(const GraphNode& n) {
+  const Value& from = values_[size_t(n.in[0])];
+  for (size_t o = 0; o < n.out.size(); ++o) {
+    if (n.out[o] == no_value) continue;
+    Value& to = values_[size_t(n.out[o])];
+    const std::optional<ViewDerivation> d = derive_view(*n.op, n.attrs, from.shape, from.strides, to.shape, int(o));
+    WEFT_CHECK(d.has_value(), "{} of strides {}", n.op->name, from.strides.str());
+    to.strides = d->strides;
+    to.offset = from.offset + d->offset * int64_t(dtype_size(graph_.values[size_t(n.in[0])].dtype));
+  }
+}
+
 // Resolves all shapes for symbols_ (or their maxima while planning): values first, then the steps' arguments.
 void Executable::resolve() {
   const auto concrete = [&](ValueId v) {
@@ -51,12 +65,7 @@ void Executable::resolve() {
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     const GraphNode& n = graph_.nodes[i];
     if (!n.op->view || copied_[i]) continue;
-    const Value& from = values_[size_t(n.in[0])];
-    Value& to = values_[size_t(n.out[0])];
-    const std::optional<ViewDerivation> d = derive_view(*n.op, n.attrs, from.shape, from.strides, to.shape);
-    WEFT_CHECK(d.has_value(), "{} of strides {}", n.op->name, from.strides.str());
-    to.strides = d->strides;
-    to.offset = from.offset + d->offset * int64_t(dtype_size(graph_.values[size_t(n.in[0])].dtype));
+    resolve_view(n);
   }
   views_.clear();
   for (Step& step : steps_) {
@@ -91,14 +100,17 @@ void Executable::plan() {
 }
 
 bool Executable::may_alias(const GraphNode& n, const std::vector<bool>& is_output) const {
-  if (is_output[size_t(n.out[0])]) return false;
   const Value& from = values_[size_t(n.in[0])];
-  const Shape out = graph_.values[size_t(n.out[0])].dims.max_shape();
-  const std::optional<ViewDerivation> d = derive_view(*n.op, n.attrs, from.shape, from.strides, out);
-  if (!d) return false;
-  if (Layout{d->shape, d->strides}.is_contiguous()) return true;
-  for (const GraphNode& consumer : graph_.nodes)
-    if (std::ranges::count(consumer.in, n.out[0]) && !consumer.op->strided) return false;
+  for (size_t o = 0; o < n.out.size(); ++o) {
+    const ValueId v = n.out[o];
+    if (v == no_value) continue;
+    if (is_output[size_t(v)]) return false;
+    const std::optional<ViewDerivation> d = derive_view(*n.op, n.attrs, from.shape, from.strides, graph_.values[size_t(v)].dims.max_shape(), int(o));
+    if (!d) return false;
+    if (Layout{d->shape, d->strides}.is_contiguous()) continue;
+    for (const GraphNode& consumer : graph_.nodes)
+      if (std::ranges::count(consumer.in, v) && !consumer.op->strided) return false;
+  }
   return true;
 }
 
@@ -118,9 +130,7 @@ void Executable::choose_views() {
       const GraphNode& n = graph_.nodes[i];
       if (!n.op->view || forced[i] || !may_alias(n, is_output)) continue;
       copied_[i] = false;
-      const Value& from = values_[size_t(n.in[0])];
-      Value& to = values_[size_t(n.out[0])];
-      to.strides = derive_view(*n.op, n.attrs, from.shape, from.strides, to.shape)->strides;
+      resolve_view(n);
     }
     list_steps();
     resolve();
@@ -163,9 +173,12 @@ void Executable::find_last_reads() {
   for (size_t i = graph_.nodes.size(); i-- > 0;) {
     const GraphNode& n = graph_.nodes[i];
     if (!n.op->view || copied_[i]) continue;
-    values_[size_t(n.out[0])].alias = true;
     int& source = values_[size_t(n.in[0])].last_read;
-    source = std::max(source, values_[size_t(n.out[0])].last_read);
+    for (const ValueId v : n.out) {
+      if (v == no_value) continue;
+      values_[size_t(v)].alias = true;
+      source = std::max(source, values_[size_t(v)].last_read);
+    }
   }
 }
 
@@ -215,7 +228,8 @@ void Executable::assign_storages() {
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     const GraphNode& n = graph_.nodes[i];
     if (n.op->view && !copied_[i]) {
-      values_[size_t(n.out[0])].storage = values_[size_t(n.in[0])].storage;
+      for (const ValueId v : n.out)
+        if (v != no_value) values_[size_t(v)].storage = values_[size_t(n.in[0])].storage;
       continue;
     }
     const size_t s = next_step++;
@@ -321,7 +335,16 @@ std::vector<Array> Executable::run(std::vector<Array> inputs) {
     };
     for (const ValueId v : step.node.in) point(v);
     for (const ValueId v : step.node.out) point(v);
-    step.kernel->launch(launch_of(step, step.scratch < 0 ? nullptr : base[size_t(step.scratch)], stream));
+    const Launch launch = launch_of(step, step.scratch < 0 ? nullptr : base[size_t(step.scratch)], stream);
+    if (!observer_) {
+      step.kernel->launch(launch);
+      continue;
+    }
+    using clock = std::chrono::steady_clock;
+    const auto start = clock::now();
+    step.kernel->launch(launch);
+    stream.synchronize();
+    observer_(step.node, std::chrono::duration<double>(clock::now() - start).count());
   }
   std::vector<Array> outputs;
   for (size_t o = 0; o < graph_.outputs.size(); ++o) {
@@ -329,6 +352,10 @@ std::vector<Array> Executable::run(std::vector<Array> inputs) {
     const Storage& s = storages_[size_t(v.storage)];
     const BufferPtr buffer = s.where == Storage::input ? inputs[size_t(s.index)].buffer() : output_buffers[o];
     outputs.emplace_back(buffer, 0, graph_.values[size_t(graph_.outputs[o])].dtype, Layout::contiguous(v.shape));
+  }
+  if (!keep_memory_) {
+    arena_ = {};
+    for (std::vector<BufferPtr>& given : given_) given.clear();
   }
   return outputs;
 }

@@ -1,5 +1,6 @@
 // A compiled graph: kernels in order over one static memory plan.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct MemoryPlan {
 struct ExecutableOptions {
   std::vector<bool> donated = {};  // per graph input: its buffer may be overwritten; empty: none
   bool fuse = true;                // off: every node its own kernel, for tests
+  bool keep_memory = true;         // off: the arena and the outputs are let go after a run that will not come again
   std::string* trace = nullptr;    // receives the graph after each pass
 };
 
@@ -35,6 +37,10 @@ class Executable {
   // `inputs` in the graph's order; donated ones must not be used afterwards. Allocates the arena and the outputs on
   // the first calls, then nothing: an output's buffer is used again once the caller has let go of it.
   std::vector<Array> run(std::vector<Array> inputs);
+
+  // Called after every kernel of later runs with its node and its seconds; empty: not timed.
+  using Observer = std::function<void(const GraphNode&, double)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
 
   const MemoryPlan& memory() const { return memory_; }
   const Graph& graph() const { return graph_; }
@@ -73,6 +79,7 @@ class Executable {
   int storage_in_place(size_t step, size_t out, bool is_output) const;
   int storage_of_donated(size_t step, int64_t bytes, const std::vector<bool>& claimed) const;
   void place();
+  void resolve_view(const GraphNode& node);
   void resolve();  // shapes, strides and arguments for the bound symbols
   View view_of(ValueId v) const;
   Launch launch_of(const Step& step, std::byte* scratch, Stream& stream) const;
@@ -83,6 +90,7 @@ class Executable {
   Graph graph_;
   Device& device_;
   std::vector<bool> donated_;
+  bool keep_memory_;
   MemoryPlan memory_;
   std::vector<Value> values_;
   std::vector<bool> copied_;      // per node: a view whose consumers need contiguous bytes
@@ -94,6 +102,7 @@ class Executable {
   SymbolValues symbols_;
   bool at_maxima_ = false;  // while planning
   Arena arena_;
+  Observer observer_;
 };
 
 }  // namespace weft

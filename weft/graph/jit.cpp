@@ -12,7 +12,7 @@ Tensor mark(const Tensor& t) { return make_one(identity_op, {t}); }
 
 std::string signature(const Tensors& leaves) {
   std::string s;
-  for (const Tensor& t : leaves) s += t.type().str() + ";";
+  for (const Tensor& t : leaves) s += t.type().str() + t.dims().max_shape().str();
   return s;
 }
 
@@ -66,7 +66,7 @@ void eval(const Tensors& tensors) {
   key += format("@{}", static_cast<const void*>(&default_device()));
   if (key.find("fn@") != key.npos || cache.size() >= kept) cache.clear();
   std::unique_ptr<Executable>& executable = cache[key];
-  if (!executable) executable = std::make_unique<Executable>(std::move(graph), default_device());
+  if (!executable) executable = std::make_unique<Executable>(std::move(graph), default_device(), ExecutableOptions{.keep_memory = false});
   const std::vector<Array> outputs = executable->run(std::move(inputs));
   for (size_t i = 0; i < pending.size(); ++i) {
     // The node becomes a leaf: what it was computed from is let go.

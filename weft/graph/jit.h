@@ -77,7 +77,7 @@ class Jit {
   // How many signatures have been traced.
   size_t traces() const { return cache_.size(); }
   // Of the call before; null before the first.
-  const Executable* executable() const { return last_ ? last_->executable.get() : nullptr; }
+  Executable* executable() const { return last_ ? last_->executable.get() : nullptr; }
 
  private:
   F f_;

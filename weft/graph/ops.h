@@ -67,6 +67,7 @@ Tensor reshape(const Tensor& x, const Dims& dims);
 Tensor transpose(const Tensor& x, const std::vector<int64_t>& permutation);
 Tensor broadcast_to(const Tensor& x, const Dims& dims);
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);
+Tensors split(const Tensor& x, int axis, int64_t parts);  // equal parts
 Tensor concat(const Tensors& parts, int axis);
 Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after, double value = 0);
 

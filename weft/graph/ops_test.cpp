@@ -66,6 +66,10 @@ std::vector<OpCase> cases() {
       {"transpose", {{3, 5, 4}}, [](const Tensors& x) { return transpose(x[0], {2, 0, 1}); }},
       {"broadcast", {{3, 1, 4}}, [](const Tensors& x) { return broadcast_to(x[0], {2, 3, 5, 4}); }},
       {"slice", {{3, 8}}, [](const Tensors& x) { return slice(x[0], 1, 2, 7); }},
+      {"split", {{3, 6}}, [](const Tensors& x) {
+         const Tensors parts = split(x[0], 1, 3);
+         return parts[0] * parts[2] + sin(parts[0]);
+       }},
       {"concat", {{3, 2}, {3, 4}}, [](const Tensors& x) { return concat({x[0], x[1], x[0]}, 1); }},
       {"pad", {{3, 2}}, [](const Tensors& x) { return pad(x[0], 1, 2, 3, 0.5); }},
       {"matmul", {{6, 5}, {7, 5}}, [](const Tensors& x) { return matmul(x[0], x[1], "td,fd->tf"); }},
@@ -86,8 +90,8 @@ std::vector<OpCase> cases() {
       {"attention_gqa_window", {{7, 16}, {7, 8}, {7, 8}}, [](const Tensors& x) { return attention(heads(x[0], 4), heads(x[1], 2), heads(x[2], 2), segments(), {.window = 2}); }},
       {"attention_full", {{7, 8}, {7, 8}, {7, 8}}, [](const Tensors& x) { return attention(heads(x[0], 2), heads(x[1], 2), heads(x[2], 2), segments(), {.causal = false, .scale = 0.3}); }},
       {"attention_packed", {{7, 24}}, [](const Tensors& x) {
-         const auto part = [&](int64_t i) { return heads(slice(x[0], 1, 8 * i, 8 * i + 8), 2); };
-         return attention(part(0), part(1), part(2), segments());
+         const Tensors parts = split(x[0], 1, 3);
+         return attention(heads(parts[0], 2), heads(parts[1], 2), heads(parts[2], 2), segments());
        }},
       {"linear_cross_entropy", {{5, 6}, {9, 6}}, [](const Tensors& x) {
          return linear_cross_entropy(x[0], x[1], i32({5}, {3, 8, -1, 0, 3}), ones(x[0], 0)).loss;

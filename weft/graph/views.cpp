@@ -36,10 +36,14 @@ std::optional<Shape> reshape_strides(const Shape& shape, const Shape& strides, c
 
 }  // namespace
 
-std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape, const Shape& strides, const Shape& out) {
+std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape, const Shape& strides, const Shape& out,
+                                          int output) {
   ViewDerivation d{out, strides, 0};
   if (&op == &slice_op) {
     d.offset = strides[int(attrs.integer("axis"))] * attrs.integer("begin");
+  } else if (&op == &split_op) {
+    const int axis = int(attrs.integer("axis"));
+    d.offset = strides[axis] * out[axis] * output;
   } else if (&op == &transpose_op) {
     const std::vector<int64_t>& p = attrs.list("permutation");
     for (int i = 0; i < out.rank(); ++i) d.strides[i] = strides[int(p[size_t(i)])];

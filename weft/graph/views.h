@@ -1,4 +1,4 @@
-// Strides of view nodes: reshape, transpose, slice and broadcast as another way to walk the same bytes.
+// Strides of view nodes: reshape, transpose, slice, split and broadcast as another way to walk the same bytes.
 #pragma once
 #include <optional>
 
@@ -6,12 +6,12 @@
 
 namespace weft {
 
-// Empty when no strides over the input's bytes can say it.
+// Of output number `output`. Empty when no strides over the input's bytes can say it.
 struct ViewDerivation {
   Shape shape, strides;
   int64_t offset = 0;  // elements
 };
 std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape, const Shape& strides,
-                                          const Shape& out);
+                                          const Shape& out, int output);
 
 }  // namespace weft

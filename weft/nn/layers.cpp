@@ -54,9 +54,8 @@ void SelfAttention::init(Initializer& make, double stddev, double residual_stdde
 Tensor SelfAttention::operator()(const Params& params, const Tensor& x, const Segments& where, KvLayer* cache) const {
   const Dim tokens = x.dim(0);
   const Tensor qkv = Linear{path + ".qkv", width, 3 * width}(params, x);  // [tokens, 3 * width]
-  const auto heads_of = [&](int64_t part) {
-    return reshape(slice(qkv, 1, part * width, (part + 1) * width), {tokens, heads, width / heads});
-  };
+  const Tensors parts = split(qkv, 1, 3);
+  const auto heads_of = [&](size_t part) { return reshape(parts[part], {tokens, heads, width / heads}); };
   Tensor k = heads_of(1), v = heads_of(2);
   if (cache) {
     k = cache->k = scatter_rows(cache->k, where.cache_rows, k);

@@ -46,6 +46,8 @@ class Stepper {
   const State& state() const { return state_; }
   // Of state, gradients, batch and executables; known after the first step.
   int64_t planned_bytes() const;
+  // Of a step that is one micro-batch; null before the first.
+  Executable* executable() const { return whole_.executable(); }
 
  private:
   struct Sum {

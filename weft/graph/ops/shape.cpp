@@ -47,6 +47,13 @@ Types infer_slice(const Types& in, const Attrs& attrs) {
   return {out};
 }
 
+Types infer_split(const Types& in, const Attrs& attrs) {
+  const size_t axis = size_t(attrs.integer("axis")), parts = size_t(attrs.integer("parts"));
+  TensorType part = in[0];
+  part.dims[axis] = part.dims[axis] / Dim(int64_t(parts));
+  return Types(parts, part);
+}
+
 Types infer_concat(const Types& in, const Attrs& attrs) {
   const size_t axis = size_t(attrs.integer("axis"));
   TensorType out = in[0];
@@ -103,6 +110,14 @@ const Op slice_op = {.name = "slice", .letters = "", .infer = infer_slice,
                        return only(pad(a.grad[0], axis, a.attrs.integer("begin"), size - a.attrs.integer("end")));
                      },
                      .view = true, .strided = true};
+const Op split_op = {.name = "split", .letters = "", .infer = infer_split,
+                     .vjp = [](const VjpArgs& a) {
+                       Tensors parts = a.grad;
+                       for (size_t i = 0; i < parts.size(); ++i)
+                         if (!parts[i]) parts[i] = zeros(a.out[i].dims(), a.out[i].dtype());
+                       return only(concat(parts, int(a.attrs.integer("axis"))));
+                     },
+                     .view = true, .strided = true, .required = 0};
 const Op broadcast_op = {.name = "broadcast", .letters = "", .infer = infer_broadcast,
                          .vjp = [](const VjpArgs& a) { return only(sum_to(a.grad[0], a.in[0].dims())); },
                          .view = true, .strided = true};
@@ -166,6 +181,9 @@ Tensor broadcast_to(const Tensor& x, const Dims& dims) {
 }
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
   return make_one(slice_op, {x}, {{"axis", int64_t(x.dims().axis(axis))}, {"begin", begin}, {"end", end}});
+}
+Tensors split(const Tensor& x, int axis, int64_t parts) {
+  return make_node(split_op, {x}, {{"axis", int64_t(x.dims().axis(axis))}, {"parts", parts}});
 }
 Tensor concat(const Tensors& parts, int axis) {
   if (parts.empty()) user_error("[concat] expected at least one tensor, got none");

@@ -26,9 +26,19 @@ void copy_elements(const Launch& l, DType dtype, const Shape& shape, const std::
 template <const Op* op>
 void run_view(const Launch& l) {
   const View &in = l.in[0], &out = l.out[0];
-  const auto d = derive_view(*op, l.attrs, in.shape, in.strides, out.shape);
+  const auto d = derive_view(*op, l.attrs, in.shape, in.strides, out.shape, 0);
   if (d) return copy_elements(l, in.dtype, out.shape, in.data + d->offset * int64_t(dtype_size(in.dtype)), d->strides, out.data, out.strides);
   copy_elements(l, in.dtype, in.shape, in.data, in.strides, out.data, Layout::contiguous(in.shape).strides);
+}
+
+void run_split(const Launch& l) {
+  const View& in = l.in[0];
+  for (size_t i = 0; i < l.out.size(); ++i) {
+    const View& out = l.out[i];
+    if (!out.data) continue;
+    const auto d = derive_view(split_op, l.attrs, in.shape, in.strides, out.shape, int(i));
+    copy_elements(l, in.dtype, out.shape, in.data + d->offset * int64_t(dtype_size(in.dtype)), d->strides, out.data, out.strides);
+  }
 }
 
 void run_copy(const Launch& l) {
@@ -92,6 +102,7 @@ KernelRows shape_kernels() {
       {&transpose_op, DeviceKind::cpu, {}, run_view<&transpose_op>},
       {&slice_op, DeviceKind::cpu, {}, run_view<&slice_op>},
       {&broadcast_op, DeviceKind::cpu, {}, run_view<&broadcast_op>},
+      {&split_op, DeviceKind::cpu, {}, run_split},
       {&copy_op, DeviceKind::cpu, {}, run_copy},
       {&concat_op, DeviceKind::cpu, {}, run_concat},
       {&pad_op, DeviceKind::cpu, {}, run_pad},
