@@ -13,7 +13,9 @@
 
 namespace weft {
 
-// Stands after every story of a corpus, so that stories are documents: "\n\n".
+// Stands after every story of a corpus, so that stories are documents. A model that shall begin one
+// is given a single "\n", and its training windows best start there too: attention cannot tell the
+// first from the second of two equal characters with nothing before them.
 inline constexpr std::string_view kStoryEnd = "\n\n";
 
 const Grammar& story_grammar();

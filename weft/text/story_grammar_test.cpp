@@ -61,9 +61,8 @@ TEST(StoryGrammar, IsAPureFunctionOfSeedAndIndex) {
   EXPECT_EQ(
       generate_story(7, 0).text,
       "One warm evening, Max walked to the mill. More than anything, Max wanted a silver bell. "
-      "But the baker asked seven coins for it. So Max picked apples for the baker all summer. "
-      "The baker laughed and gave him the bell. That night Max slept with the bell behind the "
-      "door.");
+      "But the baker asked seven coins for the bell. So Max picked apples all summer. \"You "
+      "worked hard, Max. Here is your bell!\" Max kept the bell for many years.");
 }
 
 TEST(StoryGrammar, StoriesDiffer) {
@@ -91,9 +90,10 @@ TEST(StoryGrammar, StoriesAreShortPlainText) {
 TEST(StoryGrammar, NamesRecurWithinAContext) {
   for (const GrammarText& story : samples()) {
     for (const Grammar::Memory& memory : story_grammar().memories()) {
+      if (memory.name != "hero" && memory.name != "pet") continue;
       for (const auto& entry : memory.entries) {
         size_t last = story.text.find(entry[0]);
-        if (last == std::string::npos || entry.size() == 1) continue;
+        if (last == std::string::npos) continue;
         for (size_t at = last; at != std::string::npos; at = story.text.find(entry[0], at + 1)) {
           EXPECT_LE(at - last, 220u) << entry[0] << ": " << story.text;
           last = at;
