@@ -20,8 +20,8 @@ inline constexpr std::string_view kStoryEnd = "\n\n";
 
 const Grammar& story_grammar();
 
-// Story number `index`: a pure function of seed and index. ASCII, one paragraph, 150 to 500
-// characters.
+// Story number `index`: a pure function of seed and index. ASCII, one paragraph, about 150
+// to 330 characters.
 GrammarText generate_story(uint64_t seed, uint64_t index);
 
 // ln p(text) in nats; nothing where no story reads like this.
