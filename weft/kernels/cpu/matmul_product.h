@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "weft/kernels/cpu/matmul_epilogue.h"
-#include "weft/kernels/cpu/matmul_share.h"
+#include "weft/kernels/cpu/matmul_panels.h"
 #include "weft/kernels/cpu/matmul_tiles.h"
 
 namespace weft::kernels::cpu::WEFT_ISA {
@@ -21,13 +21,10 @@ class Product {
         epilogue_{p, batch},
         share_(plan, thread),
         memory_(p, plan, thread, threads),
-        a_(source_a<T>(p, batch)),
-        b_(source_b<T>(p, batch)) {
-    if (plan.pack_b == MatmulPlan::before) memory_.packed_b = const_cast<T*>(b_.data);
-    plain_ = epilogue_.is_plain();
-  }
+        panels_(p, plan, batch, memory_),
+        plain_(epilogue_.is_plain()) {}
 
-  void pack() { share_.pack(plan_, a_, b_, memory_); }
+  void pack() { share_.pack(plan_, panels_.source_a, panels_.source_b, memory_); }
 
   void multiply() {
     if (share_.idle()) return;
@@ -43,29 +40,6 @@ class Product {
   }
 
  private:
-  // What a row of blocks asks for ahead, into L2: most blocks the next panel of A, the others some
-  // of the next run of B.
-  struct Ahead {
-    const char *a = nullptr, *b = nullptr;
-    int64_t bytes;  // for a block
-
-    Ahead(Product& p, Span rows, Span columns, int64_t m, int64_t l, int64_t end)
-        : bytes(bytes_ahead<T>(end - l)) {
-      const bool last_row = m + 1 == rows.end, more = end < p.plan_.k_padded;
-      if (p.plan_.pack_a == MatmulPlan::shared && (!last_row || more))
-        a = address(last_row ? p.panel_a(rows.begin, end, end) : p.panel_a(m + 1, l, end));
-      if (p.plan_.pack_b != MatmulPlan::local && more)
-        b = address(p.panel_b(rows, columns, m, columns.begin, end, end)) +
-            (m - rows.begin) * (columns.size() - blocks_for_a) * bytes;
-    }
-    static const char* address(const T* p) { return reinterpret_cast<const char*>(p); }
-    const char* at(int64_t block, const char* otherwise) const {
-      if (block < blocks_for_a) return a ? a + block * bytes : otherwise;
-      return b ? b + (block - blocks_for_a) * bytes : otherwise;
-    }
-    static constexpr int64_t blocks_for_a = 6;  // of 3/16 of a panel: all of it
-  };
-
   struct Finished {
     const float* sums = nullptr;
     Place place;
@@ -80,15 +54,16 @@ class Product {
     for (int64_t l = 0, end; l < plan_.k_padded; l = end) {
       end = smaller(l + plan_.k_block, plan_.k_padded);
       for (int64_t m = rows.begin; m < rows.end; ++m) {
-        const T* packed = panel_a(m, l, end);
+        const T* packed = panels_.a(m, l, end);
         Block<Prepared, T> x;
         x.k = end - l, x.rows = place(m, 0).rows;
         x.a = Kind::prepare(packed, x.k, x.rows, memory_.prepared);
-        const Ahead ahead(*this, rows, columns, m, l, end);
+        const Ahead<T> ahead(panels_, rows, columns, m, l, end);
         for (int64_t n = columns.begin; n < columns.end; ++n) {
           x.ahead = ahead.at(n - columns.begin, reinterpret_cast<const char*>(x.a));
-          x.b = panel_b(rows, columns, m, n, l, end);
-          if (plan_.m_panels == 1) x.b_ahead = fetch_b(x.b, columns, n, end);
+          x.b = panels_.b(rows, columns, m, n, l, end);
+          if (plan_.m_panels == 1)
+            x.b_ahead = panels_.b_ahead(x.b, columns, n, end, Kind::fetch_distance);
           const int64_t index = (m - rows.begin) * columns.size() + (n - columns.begin);
           multiply_block(x, place(m, n), memory_.sums + index * 1024, l == 0,
                          end == plan_.k_padded);
@@ -151,42 +126,12 @@ class Product {
     queue_[1].sums = nullptr;
   }
 
-  const T* panel_a(int64_t m, int64_t l, int64_t end) {
-    if (plan_.pack_a == MatmulPlan::shared)
-      return memory_.packed_a + packed_offset(plan_.m_panels, plan_.k_padded, m, l);
-    pack_panel<true>(a_, m * 32, l, end, memory_.local_a);
-    return memory_.local_a;
-  }
-
-  // A local panel is packed when the first row of blocks comes by.
-  const T* panel_b(Span rows, Span columns, int64_t m, int64_t n, int64_t l, int64_t end) {
-    if (plan_.pack_b != MatmulPlan::local)
-      return memory_.packed_b + packed_offset(plan_.n_panels, plan_.k_padded, n, l);
-    const int64_t slot = rows.size() > 1 ? n - columns.begin : 0;
-    T* to = memory_.local_b + slot * 32 * smaller(matmul_k_run, plan_.k_padded);
-    if (m == rows.begin) pack_panel<false>(b_, n * 32, l, end, to);
-    return to;
-  }
-
-  // B is read once: what to ask for while the block of panel n up to `end` is multiplied.
-  Fetch fetch_b(const T* b, Span columns, int64_t n, int64_t end) const {
-    if (plan_.pack_b == MatmulPlan::before)
-      return {reinterpret_cast<const char*>(b) + Kind::fetch_distance};
-    const bool more = end < plan_.k_padded, rows = b_.k_contiguous();
-    if (plan_.pack_b != MatmulPlan::local || (!rows && sizeof(T) == 4)) return {};
-    if (!more && n + 1 == columns.end) return {};
-    const T* next = more ? b_.at(n * 32, end) : b_.at((n + 1) * 32, 0);
-    const int64_t size = sizeof(T);
-    if (rows) return {reinterpret_cast<const char*>(next), b_.lane_stride * size, 64};
-    return {reinterpret_cast<const char*>(next), b_.k_stride * size, 32 * b_.k_stride * size};
-  }
-
   const Matmul& p_;
   const MatmulPlan& plan_;
   Epilogue<T, Out> epilogue_;
   Share share_;
   Memory<T, Prepared> memory_;
-  Source<T> a_, b_;
+  Panels<T, Prepared> panels_;
   bool plain_;
   int turn_ = 0;
   Finished queue_[2];  // [0] is the older

@@ -37,17 +37,6 @@ inline void pack_share(const Source<T>& source, T* to, int64_t all_panels, Span 
   }
 }
 
-template <class T>
-Source<T> source_a(const Matmul& p, int64_t batch) {
-  return {static_cast<const T*>(p.a.data) + batch * p.a.batch_stride, p.a.row_stride,
-          p.a.col_stride, p.m, p.k};
-}
-template <class T>
-Source<T> source_b(const Matmul& p, int64_t batch) {
-  return {static_cast<const T*>(p.b.data) + batch * p.b.batch_stride, p.b.col_stride,
-          p.b.row_stride, p.n, p.k};
-}
-
 // Where a thread finds things in the scratch.
 template <class T, class Prepared>
 struct Memory {
