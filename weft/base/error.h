@@ -1,5 +1,5 @@
-// The one error type. At the border (cli, server) each becomes a single sentence: what was expected, what came,
-// where, and what to do about it.
+// The one error type. At the border (cli, server) each becomes a single sentence: what was
+// expected, what came, where, and what to do about it.
 #pragma once
 #include <exception>
 #include <string>
@@ -49,11 +49,11 @@ template <class... Args>
 
 }  // namespace weft
 
-// A broken invariant of Weft itself. Throws Error(internal), never aborts. Give the values that were compared:
-// WEFT_CHECK(a == b, "a {} b {}", a, b).
-#define WEFT_CHECK(condition, ...)                                                     \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]]                                                     \
-      ::weft::check_failed(__FILE__, __LINE__, #condition,                             \
-                           std::string(__VA_OPT__(::fmt::format(__VA_ARGS__))));       \
+// A broken invariant of Weft itself. Throws Error(internal), never aborts. Give the values that
+// were compared: WEFT_CHECK(a == b, "a {} b {}", a, b).
+#define WEFT_CHECK(condition, ...)                                               \
+  do {                                                                           \
+    if (!(condition)) [[unlikely]]                                               \
+      ::weft::check_failed(__FILE__, __LINE__, #condition,                       \
+                           std::string(__VA_OPT__(::fmt::format(__VA_ARGS__)))); \
   } while (false)

@@ -1,7 +1,6 @@
 // String formatting: fmt, compiled once (format.cpp). Include this, not <fmt/...>.
 #pragma once
 #include <fmt/core.h>
-
 #include <string>
 
 namespace weft {

@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a random number is a pure
-// function of its key and counter, so it does not depend on threads, batches or the order of calls.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a random
+// number is a pure function of its key and counter, so it does not depend on threads, batches or
+// the order of calls.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -25,7 +26,9 @@ struct Philox {
 };
 
 // In [0, 1): 24 random bits.
-inline float uniform_float(uint32_t bits) { return float(bits >> 8) * (1.0f / 16777216.0f); }
+inline float uniform_float(uint32_t bits) {
+  return float(bits >> 8) * (1.0f / 16777216.0f);
+}
 // In [0, 1): 53 random bits.
 inline double uniform_double(uint32_t a, uint32_t b) {
   return double((uint64_t(a) << 21) ^ (uint64_t(b) >> 11)) * (1.0 / 9007199254740992.0);

@@ -1,5 +1,5 @@
-// weft bench gemm | attention | train | decode: how fast this machine runs the parts of a model, each beside its limit.
-// The programs under bench/ go further and set the peers beside them.
+// weft bench gemm | attention | train | decode: how fast this machine runs the parts of a model,
+// each beside its limit. The programs under bench/ go further and set the peers beside them.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -46,21 +46,37 @@ Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
   return x;
 }
 
-void row(const Output& output, const std::string& what, const std::string& shape, double seconds, double rate, const char* unit) {
-  if (output.json) print_json({{"bench", what}, {"shape", shape}, {"seconds", seconds}, {"rate", rate}, {"unit", unit}});
-  else std::printf("%-22s %-24s %10s  %10.3f %s\n", what.c_str(), shape.c_str(), format_duration(seconds).c_str(), rate, unit);
+void row(const Output& output, const std::string& what, const std::string& shape, double seconds,
+         double rate, const char* unit) {
+  if (output.json)
+    print_json(
+        {{"bench", what}, {"shape", shape}, {"seconds", seconds}, {"rate", rate}, {"unit", unit}});
+  else
+    std::printf("%-22s %-24s %10s  %10.3f %s\n", what.c_str(), shape.c_str(),
+                format_duration(seconds).c_str(), rate, unit);
 }
 
-// Products in the form of a training step's forward pass, nothing packed before; the limit is the largest of them.
+// Products in the form of a training step's forward pass, nothing packed before; the limit is the
+// largest of them.
 void bench_gemm(const Options& o) {
   const DType dtype = parse_dtype(o.dtype);
-  for (const auto& [m, n, k] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1024, 1024, 1024}, {2048, 2048, 2048}, {512, 4096, 4096}, {1, 4096, 4096}, {8, 4096, 4096}}) {
+  for (const auto& [m, n, k] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1024, 1024, 1024},
+                                                          {2048, 2048, 2048},
+                                                          {512, 4096, 4096},
+                                                          {1, 4096, 4096},
+                                                          {8, 4096, 4096}}) {
     const Tensor x = random_tensor({m, k}, dtype, 1), w = random_tensor({n, k}, dtype, 2);
     auto f = jit([](Tensor a, Tensor b) { return matmul(a, b, "td,fd->tf"); });
     const double s = median_seconds(o.runs, [&, xx = x, ww = w] { f(xx, ww); });
     const std::string shape = format("{}x{}x{}", m, n, k);
-    if (m >= 64) row(o.output, "gemm " + o.dtype, shape, s, 2e-12 * double(m) * double(n) * double(k) / s, "TFLOP/s");
-    else row(o.output, "gemm " + o.dtype, shape, s, double(n) * double(k) * double(dtype_size(dtype)) / s * 1e-9, "GB/s of weights (in cache)");
+    if (m >= 64)
+      row(o.output, "gemm " + o.dtype, shape, s, 2e-12 * double(m) * double(n) * double(k) / s,
+          "TFLOP/s");
+    else
+      row(o.output, "gemm " + o.dtype, shape, s,
+          double(n) * double(k) * double(dtype_size(dtype)) / s * 1e-9,
+          "GB/s of weights (in cache)");
   }
 }
 
@@ -68,10 +84,13 @@ void bench_attention(const Options& o) {
   const DType dtype = parse_dtype(o.dtype);
   const int64_t heads = 16, size = 64;
   for (const int64_t length : {int64_t(512), int64_t(2048)}) {
-    const Tensor q = random_tensor({length, heads, size}, dtype, 1), k = random_tensor({length, heads, size}, dtype, 2), v = random_tensor({length, heads, size}, dtype, 3);
+    const Tensor q = random_tensor({length, heads, size}, dtype, 1),
+                 k = random_tensor({length, heads, size}, dtype, 2),
+                 v = random_tensor({length, heads, size}, dtype, 3);
     const int32_t whole[] = {0, int32_t(length), 0, int32_t(length)};
     const Tensor segments(Array::from<int32_t>(default_device(), {1, 4}, whole));
-    auto forward = jit([](Tensor a, Tensor b, Tensor c, Tensor s) { return attention(a, b, c, s); });
+    auto forward =
+        jit([](Tensor a, Tensor b, Tensor c, Tensor s) { return attention(a, b, c, s); });
     auto both = jit([](Tensor a, Tensor b, Tensor c, Tensor s) {
       const Tensor out = attention(a, b, c, s);
       return vjp({out}, {out}, {a, b, c});
@@ -103,7 +122,8 @@ void print_profile(Executable& executable, const std::function<void()>& step) {
   double total = 0;
   executable.observe([&](const GraphNode& node, double seconds) {
     std::string letters = node.attrs.has("letters") ? " " + node.attrs.text("letters") : "";
-    auto& [count, sum] = spent[std::string(node.op->name) + letters + " " + executable.graph().values[size_t(node.out[0])].str()];
+    auto& [count, sum] = spent[std::string(node.op->name) + letters + " " +
+                               executable.graph().values[size_t(node.out[0])].str()];
     ++count, sum += seconds, total += seconds;
   });
   constexpr int steps = 5;
@@ -114,8 +134,10 @@ void print_profile(Executable& executable, const std::function<void()>& step) {
     rows.emplace_back(s.second, format("{:4} x  {}", s.first / steps, name));
   std::sort(rows.rbegin(), rows.rend());
   for (const auto& [seconds, name] : rows)
-    std::printf("  %6.2f%%  %9s  %s\n", 100 * seconds / total, format_duration(seconds / steps).c_str(), name.c_str());
-  std::printf("  kernels %zu, together %s\n", executable.kernel_count(), format_duration(total / steps).c_str());
+    std::printf("  %6.2f%%  %9s  %s\n", 100 * seconds / total,
+                format_duration(seconds / steps).c_str(), name.c_str());
+  std::printf("  kernels %zu, together %s\n", executable.kernel_count(),
+              format_duration(total / steps).c_str());
 }
 
 void bench_train(const Options& o) {
@@ -123,13 +145,17 @@ void bench_train(const Options& o) {
     config.dtype = o.dtype;
     std::vector<uint16_t> ids(65536);
     const Philox random{1};
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = uint16_t(random(i)[0] % uint32_t(config.model.vocab));
+    for (size_t i = 0; i < ids.size(); ++i)
+      ids[i] = uint16_t(random(i)[0] % uint32_t(config.model.vocab));
     const TokenView tokens{std::as_bytes(std::span(ids)), 2, config.model.vocab, {}};
-    train::Stepper stepper(config, train::initial_state(config.model, config.seed, default_device()), default_device());
+    train::Stepper stepper(config,
+                           train::initial_state(config.model, config.seed, default_device()),
+                           default_device());
     int64_t step = 0;
     const auto one_step = [&] { stepper.run(step, tokens, step * config.batch), ++step; };
     const double s = median_seconds(config.model.layers > 4 ? 3 : o.runs * 5, one_step);
-    const std::string shape = format("{} layers of {}, {} x {}", config.model.layers, config.model.width, config.batch, config.model.context);
+    const std::string shape = format("{} layers of {}, {} x {}", config.model.layers,
+                                     config.model.width, config.batch, config.model.context);
     row(o.output, "train " + o.dtype, shape, s, double(config.tokens_per_step()) / s, "tokens/s");
     if (o.profile) print_profile(*stepper.executable(), one_step);
   }
@@ -139,15 +165,18 @@ void bench_decode(const Options& o) {
   const train::TrainConfig config = gpt2_124m();
   const Params params = models::find_architecture("gpt2").initialize(config.model, 1);
   for (const int64_t sequences : {int64_t(1), int64_t(8)}) {
-    engine::Runner runner(config.model, params, {.dtype = parse_dtype(o.dtype), .slots = sequences});
+    engine::Runner runner(config.model, params,
+                          {.dtype = parse_dtype(o.dtype), .slots = sequences});
     const int32_t token = 7;
     int32_t position = 0;
     const double s = median_seconds(o.runs, [&] {
       std::vector<engine::Chunk> chunks;
-      for (int32_t slot = 0; slot < sequences; ++slot) chunks.push_back({slot, position, {&token, 1}, 1});
+      for (int32_t slot = 0; slot < sequences; ++slot)
+        chunks.push_back({slot, position, {&token, 1}, 1});
       runner.run(chunks), ++position;
     });
-    row(o.output, "decode " + o.dtype, format("GPT-2 124M, {} sequences", sequences), s, double(sequences) / s, "tokens/s");
+    row(o.output, "decode " + o.dtype, format("GPT-2 124M, {} sequences", sequences), s,
+        double(sequences) / s, "tokens/s");
   }
 }
 
@@ -165,9 +194,14 @@ void add_bench(CLI::App& app) {
   for (const auto& [name, help, run] : parts) {
     auto o = std::make_shared<Options>();
     CLI::App* part = c->add_subcommand(name, help);
-    part->add_option("--dtype", o->dtype, "bf16 or f32")->check(CLI::IsMember({"bf16", "f32"}))->capture_default_str();
-    part->add_option("--runs", o->runs, "timed runs; the median is printed")->check(CLI::Range(1, 1000))->capture_default_str();
-    if (std::string_view(name) == "train") part->add_flag("--profile", o->profile, "where the time of a step goes");
+    part->add_option("--dtype", o->dtype, "bf16 or f32")
+        ->check(CLI::IsMember({"bf16", "f32"}))
+        ->capture_default_str();
+    part->add_option("--runs", o->runs, "timed runs; the median is printed")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    if (std::string_view(name) == "train")
+      part->add_flag("--profile", o->profile, "where the time of a step goes");
     add_compute(*part, o->compute);
     add_output(*part, o->output);
     part->callback([o, work = run] {

@@ -19,7 +19,8 @@ void print_json(const Json& json) {
 }
 
 void add_compute(CLI::App& command, Compute& compute) {
-  command.add_option("--threads", compute.threads, "threads of the CPU; 0: one a processor")->capture_default_str();
+  command.add_option("--threads", compute.threads, "threads of the CPU; 0: one a processor")
+      ->capture_default_str();
 }
 
 void use(const Compute& compute) {
@@ -44,10 +45,14 @@ std::vector<std::string> config_words(const std::string& path) {
       continue;
     }
     words.push_back("--" + name);
-    if (const auto text = value.value_exact<std::string>()) words.push_back(*text);
-    else if (const auto integer = value.value_exact<int64_t>()) words.push_back(std::to_string(*integer));
-    else if (const auto real = value.value_exact<double>()) words.push_back(format("{}", *real));
-    else data_error("{}: \"{}\" must be a string, a number or a boolean", path, name);
+    if (const auto text = value.value_exact<std::string>())
+      words.push_back(*text);
+    else if (const auto integer = value.value_exact<int64_t>())
+      words.push_back(std::to_string(*integer));
+    else if (const auto real = value.value_exact<double>())
+      words.push_back(format("{}", *real));
+    else
+      data_error("{}: \"{}\" must be a string, a number or a boolean", path, name);
   }
   return words;
 }

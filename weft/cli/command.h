@@ -1,5 +1,6 @@
-// What the commands share. A command is one file with one function that adds its subcommand: options, help, and what to
-// do. Results go to stdout, logs and progress to stderr; errors are thrown as weft::Error and end in main().
+// What the commands share. A command is one file with one function that adds its subcommand:
+// options, help, and what to do. Results go to stdout, logs and progress to stderr; errors are
+// thrown as weft::Error and end in main().
 #pragma once
 #include <CLI/CLI.hpp>
 #include <string>
@@ -30,8 +31,8 @@ struct Compute {
 void add_compute(CLI::App& command, Compute& compute);
 void use(const Compute& compute);
 
-// The keys of a TOML file as command-line words, put before the user's own so that a flag beats the file. Throws
-// Error(data) naming the file and the place.
+// The keys of a TOML file as command-line words, put before the user's own so that a flag beats the
+// file. Throws Error(data) naming the file and the place.
 std::vector<std::string> config_words(const std::string& path);
 
 }  // namespace weft::cli

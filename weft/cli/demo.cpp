@@ -1,5 +1,5 @@
-// weft demo: the main job in one command. Makes a corpus of little stories (or takes a text), trains a GPT on it, holds
-// its loss against what the grammar allows, and shows what it writes.
+// weft demo: the main job in one command. Makes a corpus of little stories (or takes a text),
+// trains a GPT on it, holds its loss against what the grammar allows, and shows what it writes.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -27,8 +27,12 @@ struct Options {
 };
 
 // A run folder with its data beside it.
-std::string run_of(const Options& o) { return o.out + "/run"; }
-std::string data_of(const Options& o) { return o.out + "/data"; }
+std::string run_of(const Options& o) {
+  return o.out + "/run";
+}
+std::string data_of(const Options& o) {
+  return o.out + "/data";
+}
 
 train::TrainConfig config_of(const Options& o) {
   train::TrainConfig c;
@@ -47,16 +51,22 @@ void prepare_data(const Options& o) {
   }
   constexpr size_t train_bytes = 6 << 20, val_bytes = 128 << 10;
   const StoryEntropy entropy = story_entropy();
-  log_info(format("{} of stories from a grammar that can tell about 10^{:.0f} of them; its entropy is {:.3f} nats a character",
-                  format_bytes(double(train_bytes)), std::log10(entropy.stories), entropy.nats_per_character));
-  train::write_dataset(make_story_corpus(uint64_t(o.seed), train_bytes), make_story_corpus(uint64_t(o.seed), val_bytes, StorySplit::validation),
+  log_info(format(
+      "{} of stories from a grammar that can tell about 10^{:.0f} of them; its entropy is {:.3f} "
+      "nats a character",
+      format_bytes(double(train_bytes)), std::log10(entropy.stories), entropy.nats_per_character));
+  train::write_dataset(make_story_corpus(uint64_t(o.seed), train_bytes),
+                       make_story_corpus(uint64_t(o.seed), val_bytes, StorySplit::validation),
                        "char", data_of(o));
 }
 
 std::unique_ptr<train::Trainer> open(const Options& o) {
   if (o.resume) return train::Trainer::resume(run_of(o));
   if (path_exists(run_of(o)))
-    user_error("{} holds a demo already; go on with it: weft demo --out {} --resume, or choose another --out", o.out, o.out);
+    user_error(
+        "{} holds a demo already; go on with it: weft demo --out {} --resume, or choose another "
+        "--out",
+        o.out, o.out);
   prepare_data(o);
   return train::Trainer::create(config_of(o), data_of(o), run_of(o));
 }
@@ -64,12 +74,14 @@ std::unique_ptr<train::Trainer> open(const Options& o) {
 // Stories told from nothing, at temperature 1: what the model believes the corpus to be.
 std::vector<std::string> tell(const Options& o, const std::string& prompt, int64_t count) {
   const train::LoadedRun run = train::load_run(run_of(o));
-  engine::Runner runner(run.config.model, run.params, {.dtype = parse_dtype(run.config.dtype), .slots = 16});
+  engine::Runner runner(run.config.model, run.params,
+                        {.dtype = parse_dtype(run.config.dtype), .slots = 16});
   engine::GenerateOptions options{.max_tokens = run.config.model.context - 8};
   options.sampling.seed = uint64_t(o.seed);
   const std::vector<std::string> prompts(static_cast<size_t>(count), prompt);
   std::vector<std::string> texts;
-  for (engine::Generated& g : engine::generate(runner, *run.tokenizer, prompts, options).texts) texts.push_back(std::move(g.text));
+  for (engine::Generated& g : engine::generate(runner, *run.tokenizer, prompts, options).texts)
+    texts.push_back(std::move(g.text));
   return texts;
 }
 
@@ -84,7 +96,8 @@ struct Summary {
 StoryScore score_of(const std::vector<std::string>& texts) {
   std::string finished;
   for (const std::string& t : texts)
-    if (const size_t end = t.find(kStoryEnd); end != t.npos) finished += t.substr(0, end) + std::string(kStoryEnd);
+    if (const size_t end = t.find(kStoryEnd); end != t.npos)
+      finished += t.substr(0, end) + std::string(kStoryEnd);
   StoryScore s = score_stories(finished);
   s.first_refused = {};
   return s;
@@ -94,16 +107,29 @@ void report(const Options& o, const Summary& s) {
   const StoryEntropy entropy = story_entropy();
   const bool stories = o.text.empty();
   if (o.output.json) {
-    Json json{{"event", "demo"}, {"run", run_of(o)}, {"step", s.result.step}, {"val_loss", s.result.val_loss.value_or(NAN)},
-              {"bits_per_byte", s.bits_per_byte}, {"tokens_per_second", s.result.tokens_per_second}, {"samples", s.samples}};
-    if (stories) json.update(Json{{"grammar_entropy", entropy.nats_per_character}, {"stories", s.score.stories}, {"accepted", s.score.accepted}});
+    Json json{{"event", "demo"},
+              {"run", run_of(o)},
+              {"step", s.result.step},
+              {"val_loss", s.result.val_loss.value_or(NAN)},
+              {"bits_per_byte", s.bits_per_byte},
+              {"tokens_per_second", s.result.tokens_per_second},
+              {"samples", s.samples}};
+    if (stories)
+      json.update(Json{{"grammar_entropy", entropy.nats_per_character},
+                       {"stories", s.score.stories},
+                       {"accepted", s.score.accepted}});
     return print_json(json);
   }
-  std::printf("\nHeld-out loss %.4f nats a character (%.4f bits a byte)", *s.result.val_loss, s.bits_per_byte);
+  std::printf("\nHeld-out loss %.4f nats a character (%.4f bits a byte)", *s.result.val_loss,
+              s.bits_per_byte);
   if (stories)
-    std::printf("; the grammar's own entropy is %.4f.\nOf %lld stories that it finished, the grammar accepts %lld (%.0f%%).\n", entropy.nats_per_character,
-                static_cast<long long>(s.score.stories), static_cast<long long>(s.score.accepted), 100 * s.score.share());
-  else std::printf(".\n");
+    std::printf(
+        "; the grammar's own entropy is %.4f.\nOf %lld stories that it finished, the grammar "
+        "accepts %lld (%.0f%%).\n",
+        entropy.nats_per_character, static_cast<long long>(s.score.stories),
+        static_cast<long long>(s.score.accepted), 100 * s.score.share());
+  else
+    std::printf(".\n");
   std::printf("%s tokens/s. What it writes:\n", format_count(s.result.tokens_per_second).c_str());
   for (size_t i = 0; i < 3 && i < s.samples.size(); ++i) {
     const std::string& text = s.samples[i];
@@ -114,7 +140,8 @@ void report(const Options& o, const Summary& s) {
       "  weft generate %s --prompt \"%s\"\n"
       "  weft eval %s --json\n"
       "  weft train --resume %s --steps %lld\n",
-      run_of(o).c_str(), run_of(o).c_str(), stories ? "One day" : "The", run_of(o).c_str(), run_of(o).c_str(), static_cast<long long>(2 * s.result.step));
+      run_of(o).c_str(), run_of(o).c_str(), stories ? "One day" : "The", run_of(o).c_str(),
+      run_of(o).c_str(), static_cast<long long>(2 * s.result.step));
 }
 
 void run_demo(const Options& o) {
@@ -124,13 +151,16 @@ void run_demo(const Options& o) {
   Summary s;
   s.result = session.run();
   if (!s.result.finished) {
-    std::printf("saved at step %lld; go on with: weft demo --out %s --resume\n", static_cast<long long>(s.result.step), o.out.c_str());
+    std::printf("saved at step %lld; go on with: weft demo --out %s --resume\n",
+                static_cast<long long>(s.result.step), o.out.c_str());
     return;
   }
   const train::SplitInfo& val = trainer->data().info().val;
-  s.bits_per_byte = s.result.val_loss.value_or(NAN) * double(val.tokens - 1) / std::log(2.0) / double(val.bytes);
+  s.bits_per_byte =
+      s.result.val_loss.value_or(NAN) * double(val.tokens - 1) / std::log(2.0) / double(val.bytes);
   std::vector<PlotReference> references;
-  if (o.text.empty()) references.push_back({"the grammar's entropy", story_entropy().nats_per_character});
+  if (o.text.empty())
+    references.push_back({"the grammar's entropy", story_entropy().nats_per_character});
   write_loss_plot(run_of(o), references);
   s.samples = tell(o, "\n", 64);
   if (o.text.empty()) s.score = score_of(s.samples);
@@ -141,11 +171,16 @@ void run_demo(const Options& o) {
 
 void add_demo(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = app.add_subcommand("demo", "train a GPT on little stories before your eyes (about two minutes on two cores)");
+  CLI::App* c = app.add_subcommand(
+      "demo", "train a GPT on little stories before your eyes (about two minutes on two cores)");
   c->add_option("--text", o->text, "train on this text file instead of stories");
   c->add_option("--out", o->out, "where everything goes")->capture_default_str();
-  c->add_option("--steps", o->steps, "training steps")->check(CLI::Range(1, 1000000))->capture_default_str();
-  c->add_option("--seed", o->seed, "of the stories, the weights and the samples")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--steps", o->steps, "training steps")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  c->add_option("--seed", o->seed, "of the stories, the weights and the samples")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   c->add_flag("--resume", o->resume, "go on with an interrupted demo");
   add_compute(*c, o->compute);
   add_output(*c, o->output);

@@ -22,11 +22,17 @@ void add_info(CLI::App& app) {
   add_output(*c, o->output);
   c->callback([o] {
     use(o->compute);
-    Json json{{"version", WEFT_VERSION}, {"commit", WEFT_COMMIT}, {"device", default_device().description()}};
+    Json json{{"version", WEFT_VERSION},
+              {"commit", WEFT_COMMIT},
+              {"device", default_device().description()}};
     if (!o->run.empty()) {
       const train::LoadedRun run = train::load_run(o->run);
-      json = {{"run", o->run}, {"step", run.step}, {"parameters", models::parameter_count(run.params)},
-              {"vocab", run.config.model.vocab}, {"tokenizer", std::string(run.tokenizer->name())}, {"config", train::to_json(run.config)}};
+      json = {{"run", o->run},
+              {"step", run.step},
+              {"parameters", models::parameter_count(run.params)},
+              {"vocab", run.config.model.vocab},
+              {"tokenizer", std::string(run.tokenizer->name())},
+              {"config", train::to_json(run.config)}};
     }
     if (o->output.json) return print_json(json);
     std::printf("%s\n", dump_json(json, 2).c_str());

@@ -35,8 +35,10 @@ void write_loss_plot(const std::string& run, const std::vector<PlotReference>& r
     const Json line = parse_json(std::string_view(text).substr(at, end - at), path);
     at = end + 1;
     const double step = line.value("step", 0.0);
-    if (line.contains("loss")) train.x.push_back(step), train.y.push_back(line["loss"].get<double>());
-    if (line.contains("val_loss") && line["val_loss"].is_number()) val.x.push_back(step), val.y.push_back(line["val_loss"].get<double>());
+    if (line.contains("loss"))
+      train.x.push_back(step), train.y.push_back(line["loss"].get<double>());
+    if (line.contains("val_loss") && line["val_loss"].is_number())
+      val.x.push_back(step), val.y.push_back(line["val_loss"].get<double>());
   }
   Plot plot{.title = "Loss", .x = {.label = "step"}, .y = {.label = "nats a token"}};
   plot.series = {averaged(train), val};

@@ -11,7 +11,8 @@ namespace {
 
 constexpr const char* description =
     "Weft trains, evaluates and runs language models, natively.\n\n"
-    "  weft demo                                     a GPT trained before your eyes in about two minutes\n"
+    "  weft demo                                     a GPT trained before your eyes in about two "
+    "minutes\n"
     "  weft data prepare --text FILE --out DATA      a text as tokens\n"
     "  weft train --data DATA --out RUN              a model from them\n"
     "  weft generate RUN --prompt \"Once\"             and what it writes\n";
@@ -22,9 +23,12 @@ std::vector<std::string> expand_config(int argc, char** argv) {
   for (size_t i = 1; i < words.size(); ++i) {
     std::string path;
     size_t used = 1;
-    if (words[i] == "--config" && i + 1 < words.size()) path = words[i + 1], used = 2;
-    else if (words[i].starts_with("--config=")) path = words[i].substr(9);
-    else continue;
+    if (words[i] == "--config" && i + 1 < words.size())
+      path = words[i + 1], used = 2;
+    else if (words[i].starts_with("--config="))
+      path = words[i].substr(9);
+    else
+      continue;
     words.erase(words.begin() + int64_t(i), words.begin() + int64_t(i + used));
     const std::vector<std::string> from_file = config_words(path);
     words.insert(words.begin() + 1, from_file.begin(), from_file.end());
@@ -38,7 +42,9 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "weft " WEFT_VERSION " (" WEFT_COMMIT ")");
   app.require_subcommand(1);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  for (const auto add : {add_demo, add_data, add_train, add_eval, add_generate, add_info, add_bench}) add(app);
+  for (const auto add :
+       {add_demo, add_data, add_train, add_eval, add_generate, add_info, add_bench})
+    add(app);
   try {
     std::vector<std::string> words = expand_config(argc, argv);
     std::reverse(words.begin(), words.end());  // as CLI11 wants them

@@ -1,4 +1,5 @@
-// The command line's entry: parses, runs one command, turns errors into one sentence and an exit code.
+// The command line's entry: parses, runs one command, turns errors into one sentence and an exit
+// code.
 #pragma once
 
 namespace weft::cli {

@@ -30,20 +30,29 @@ std::string flag_name(std::string key) {
 // One flag for every key of the config, with its help and default.
 struct AddFlags {
   CLI::App& command;
-  void operator()(const char* key, int64_t& value, int64_t low, int64_t high, const char* help) const {
-    command.add_option(flag_name(key), value, help)->check(CLI::Range(low, high))->capture_default_str();
+  void operator()(const char* key, int64_t& value, int64_t low, int64_t high,
+                  const char* help) const {
+    command.add_option(flag_name(key), value, help)
+        ->check(CLI::Range(low, high))
+        ->capture_default_str();
   }
   void operator()(const char* key, double& value, double low, double high, const char* help) const {
-    command.add_option(flag_name(key), value, help)->check(CLI::Range(low, high))->capture_default_str();
+    command.add_option(flag_name(key), value, help)
+        ->check(CLI::Range(low, high))
+        ->capture_default_str();
   }
-  void operator()(const char* key, std::string& value, const std::vector<std::string>& choices, const char* help) const {
-    command.add_option(flag_name(key), value, help)->check(CLI::IsMember(choices))->capture_default_str();
+  void operator()(const char* key, std::string& value, const std::vector<std::string>& choices,
+                  const char* help) const {
+    command.add_option(flag_name(key), value, help)
+        ->check(CLI::IsMember(choices))
+        ->capture_default_str();
   }
 };
 
 std::unique_ptr<train::Trainer> open(const Options& o, bool steps_given) {
   if (o.resume.empty()) {
-    if (o.data.empty() || o.out.empty()) user_error("weft train needs --data DIR and --out RUN, or --resume RUN");
+    if (o.data.empty() || o.out.empty())
+      user_error("weft train needs --data DIR and --out RUN, or --resume RUN");
     return train::Trainer::create(o.config, o.data, o.out);
   }
   train::ResumeOptions options;
@@ -60,7 +69,8 @@ void add_train(CLI::App& app) {
   c->add_option("--data", o->data, "a directory made by weft data prepare");
   c->add_option("--out", o->out, "the run folder to make");
   c->add_option("--resume", o->resume, "go on with this run; --steps N extends its plan");
-  c->add_option("--stop-after", o->stop_after, "stop at this step as an interrupt would")->check(CLI::NonNegativeNumber);
+  c->add_option("--stop-after", o->stop_after, "stop at this step as an interrupt would")
+      ->check(CLI::NonNegativeNumber);
   c->add_option("--config", "a TOML file with these keys; a flag beats the file");
   train::for_each_key(o->config, AddFlags{*c});
   add_compute(*c, o->compute);

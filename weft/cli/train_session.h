@@ -1,4 +1,5 @@
-// A training run as a person sees it: a progress bar or JSON lines, Ctrl-C, and the result. Shared by train and demo.
+// A training run as a person sees it: a progress bar or JSON lines, Ctrl-C, and the result. Shared
+// by train and demo.
 #pragma once
 #include <memory>
 #include <string>
@@ -16,7 +17,8 @@ class TrainSession {
   TrainSession(const TrainSession&) = delete;
   TrainSession& operator=(const TrainSession&) = delete;
 
-  // Trains until the planned steps, `stop_after` (0: not) or SIGINT and SIGTERM, which save and stop.
+  // Trains until the planned steps, `stop_after` (0: not) or SIGINT and SIGTERM, which save and
+  // stop.
   train::TrainResult run(int64_t stop_after = 0);
   // What came of it, and what to type next.
   void report(const train::TrainResult& result, const std::string& run) const;

@@ -1,8 +1,7 @@
-#include <sched.h>
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <cstring>
+#include <sched.h>
+#include <sys/mman.h>
 
 #include "weft/base/error.h"
 #include "weft/device/device.h"
@@ -19,12 +18,15 @@ int usable_processors() {
   return CPU_COUNT(&set);
 }
 
-void free_bytes(std::byte* data, size_t) { std::free(data); }
+void free_bytes(std::byte* data, size_t) {
+  std::free(data);
+}
 
 }  // namespace
 
 CpuDevice::CpuDevice(int threads, Isa isa) {
-  if (threads < 0 || threads > 1024) user_error("--threads {}: expected 1 to 1024, or 0 for all processors", threads);
+  if (threads < 0 || threads > 1024)
+    user_error("--threads {}: expected 1 to 1024, or 0 for all processors", threads);
   stream_ = std::make_unique<CpuStream>(*this, threads ? threads : usable_processors(), isa);
 }
 
@@ -44,7 +46,11 @@ BufferPtr CpuDevice::allocate(size_t bytes) {
   return std::make_shared<Buffer>(*this, static_cast<std::byte*>(data), rounded, free_bytes);
 }
 
-void CpuDevice::copy_from_host(std::byte* to, const std::byte* from, size_t bytes) { std::memcpy(to, from, bytes); }
-void CpuDevice::copy_to_host(std::byte* to, const std::byte* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void CpuDevice::copy_from_host(std::byte* to, const std::byte* from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+void CpuDevice::copy_to_host(std::byte* to, const std::byte* from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
 
 }  // namespace weft

@@ -14,9 +14,13 @@ Buffer::~Buffer() {
   device_->count_freed(int64_t(bytes_));
 }
 
-MemoryStats Device::memory() const { return {live_.load(), peak_.load(), allocations_.load()}; }
+MemoryStats Device::memory() const {
+  return {live_.load(), peak_.load(), allocations_.load()};
+}
 
-void Device::reset_peak() { peak_ = live_.load(); }
+void Device::reset_peak() {
+  peak_ = live_.load();
+}
 
 void Device::count_allocated(int64_t bytes) {
   const int64_t live = live_.fetch_add(bytes) + bytes;
@@ -26,6 +30,8 @@ void Device::count_allocated(int64_t bytes) {
   }
 }
 
-void Device::count_freed(int64_t bytes) { live_.fetch_sub(bytes); }
+void Device::count_freed(int64_t bytes) {
+  live_.fetch_sub(bytes);
+}
 
 }  // namespace weft

@@ -15,7 +15,8 @@ namespace weft {
 
 class Device;
 
-// Owns bytes on one device; freed with the last reference. Aligned to 64 bytes at least, to 2 MiB from 2 MiB up.
+// Owns bytes on one device; freed with the last reference. Aligned to 64 bytes at least, to 2 MiB
+// from 2 MiB up.
 class Buffer {
  public:
   Buffer(Device& device, std::byte* data, size_t bytes, void (*free)(std::byte*, size_t));
@@ -84,9 +85,14 @@ class CpuStream final : public Stream {
   int threads() const { return pool_.size(); }
   ThreadPool& pool() { return pool_; }
 
-  // f(begin, end) over a static partition of [0, n) in multiples of grain.
+  // f(begin, end) over a static partition of [0, n) in multiples of grain; work of one grain wakes
+  // nobody.
   template <class F>
   void parallel_for(int64_t n, int64_t grain, F&& f) {
+    if (n <= grain) {
+      if (n > 0) pool_.run_here([&] { f(int64_t(0), n); });
+      return;
+    }
     pool_.run([&](int thread) {
       const Range r = static_range(n, grain, thread, pool_.size());
       if (r.begin < r.end) f(r.begin, r.end);
@@ -115,7 +121,8 @@ class CpuDevice final : public Device {
   std::unique_ptr<CpuStream> stream_;
 };
 
-// One buffer cut at offsets that a memory plan has computed; holds the temporaries of an executable.
+// One buffer cut at offsets that a memory plan has computed; holds the temporaries of an
+// executable.
 class Arena {
  public:
   static constexpr size_t alignment = 64;

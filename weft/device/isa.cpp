@@ -1,12 +1,11 @@
 #include "weft/device/isa.h"
 
 #include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "weft/base/error.h"
 
@@ -20,7 +19,8 @@ struct Cpuid {
 
 bool has_amx() {
   const Cpuid leaf7(7, 0), leaf7_1(7, 1);
-  const bool tile = leaf7.d >> 24 & 1, bf16_tiles = leaf7.d >> 22 & 1, avx512_bf16 = leaf7_1.a >> 5 & 1;
+  const bool tile = leaf7.d >> 24 & 1, bf16_tiles = leaf7.d >> 22 & 1,
+             avx512_bf16 = leaf7_1.a >> 5 & 1;
   if (!tile || !bf16_tiles || !avx512_bf16) return false;
   constexpr long arch_req_xcomp_perm = 0x1023, xfeature_xtiledata = 18;
   return syscall(SYS_arch_prctl, arch_req_xcomp_perm, xfeature_xtiledata) == 0;
@@ -28,7 +28,8 @@ bool has_amx() {
 
 Isa detect() {
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-    throw_error(ErrorKind::resource, "this processor has no AVX2 and FMA (x86-64-v3), which Weft needs");
+    throw_error(ErrorKind::resource,
+                "this processor has no AVX2 and FMA (x86-64-v3), which Weft needs");
   const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (!v4) return Isa::avx2;
@@ -53,8 +54,9 @@ Isa selected_isa() {
   for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx}) {
     if (isa_name(isa) != wanted) continue;
     if (isa > best_isa())
-      user_error("WEFT_ISA={} asks for instructions this machine does not have; the best here is {}", wanted,
-                 isa_name(best_isa()));
+      user_error(
+          "WEFT_ISA={} asks for instructions this machine does not have; the best here is {}",
+          wanted, isa_name(best_isa()));
     return isa;
   }
   user_error("WEFT_ISA={} is not an instruction set; choose avx2, avx512 or amx", wanted);

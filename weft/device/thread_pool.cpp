@@ -7,18 +7,7 @@
 namespace weft {
 namespace {
 
-constexpr unsigned flush_denormals = 0x8040;  // MXCSR: FTZ and DAZ
-constexpr int spins_before_sleep = 20000;     // about 100 us to 1 ms, then the kernel wakes us
-
-// Sets FTZ and DAZ for a scope: the caller's thread keeps its own mode outside kernels.
-class FlushDenormals {
- public:
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | flush_denormals); }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-};
+constexpr int spins_before_sleep = 20000;  // about 100 us to 1 ms, then the kernel wakes us
 
 template <class T>
 void wait_while_equal(const std::atomic<T>& value, T old) {
@@ -53,7 +42,8 @@ void ThreadPool::run_erased(Job job, void* context) {
     generation_.notify_all();
   }
   call(0);
-  for (int left; (left = running_.load(std::memory_order_acquire)) != 0;) wait_while_equal(running_, left);
+  for (int left; (left = running_.load(std::memory_order_acquire)) != 0;)
+    wait_while_equal(running_, left);
   job_ = nullptr;
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }

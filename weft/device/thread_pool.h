@@ -1,5 +1,5 @@
-// The one pool of threads. Work is split statically by thread number, never stolen, so that who computes what is
-// known; results must not depend on it all the same. No nesting.
+// The one pool of threads. Work is split statically by thread number, never stolen, so that who
+// computes what is known; results must not depend on it all the same. No nesting.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -9,6 +9,19 @@
 #include <vector>
 
 namespace weft {
+
+// Flushes denormals to zero (FTZ and DAZ) on this thread while it lives; part of what the x86 class
+// of numbers means.
+class FlushDenormals {
+ public:
+  FlushDenormals() : saved_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(saved_ | 0x8040u); }
+  ~FlushDenormals() { __builtin_ia32_ldmxcsr(saved_); }
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  unsigned saved_;
+};
 
 class ThreadPool {
  public:
@@ -20,11 +33,19 @@ class ThreadPool {
 
   int size() const { return size_; }
 
-  // Calls f(thread) on every thread and returns when all are done. The first exception is rethrown here. All run
-  // with denormals flushed to zero (FTZ and DAZ), which is part of what the x86 class of numbers means.
+  // Calls f(thread) on every thread and returns when all are done. The first exception is rethrown
+  // here. All run with denormals flushed to zero (FTZ and DAZ), which is part of what the x86 class
+  // of numbers means.
   template <class F>
   void run(F&& f) {
     run_erased([](void* context, int thread) { (*static_cast<F*>(context))(thread); }, &f);
+  }
+
+  // Calls f() on the caller's thread alone, in the mode of run().
+  template <class F>
+  void run_here(F&& f) {
+    const FlushDenormals mode;
+    f();
   }
 
   // Inside run(): waits until every thread has come here. f must not throw before all have passed.
@@ -55,7 +76,8 @@ struct Range {
 };
 inline Range static_range(int64_t n, int64_t grain, int thread, int threads) {
   const int64_t blocks = (n + grain - 1) / grain;
-  const int64_t begin = blocks * thread / threads * grain, end = blocks * (thread + 1) / threads * grain;
+  const int64_t begin = blocks * thread / threads * grain,
+                end = blocks * (thread + 1) / threads * grain;
   return {begin < n ? begin : n, end < n ? end : n};
 }
 

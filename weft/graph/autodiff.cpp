@@ -13,7 +13,8 @@ namespace {
 using NodeSet = std::unordered_set<const Node*>;
 
 // The pending nodes between `outputs` and `wrt`, in order of creation.
-std::vector<std::shared_ptr<Node>> nodes_between(const Tensors& outputs, const Tensors& wrt, NodeSet& dependent) {
+std::vector<std::shared_ptr<Node>> nodes_between(const Tensors& outputs, const Tensors& wrt,
+                                                 NodeSet& dependent) {
   for (const Tensor& t : wrt) dependent.insert(t.node().get());
   std::vector<std::shared_ptr<Node>> order, stack;
   NodeSet seen;
@@ -46,10 +47,26 @@ class Cotangents {
     Tensors& slots = of(t.node());
     Tensor& slot = slots[size_t(t.index())];
     if (grad.dims() != t.dims())
-      throw_error(ErrorKind::internal, "the cotangent {} of a {} has another shape", grad.type().str(), t.type().str());
-    if (!slot) slot = grad;
-    else if (slot.dtype() == grad.dtype()) slot = slot + grad;
-    else slot = cast(slot, accumulator(slot.dtype())) + cast(grad, accumulator(grad.dtype()));
+      throw_error(ErrorKind::internal, "the cotangent {} of a {} has another shape",
+                  grad.type().str(), t.type().str());
+    if (!slot)
+      slot = grad;
+    else if (is_sparse(grad) && slot.dtype() == grad.dtype())
+      slot = add_sparse(grad, slot);
+    else if (is_sparse(slot) && slot.dtype() == grad.dtype())
+      slot = add_sparse(slot, grad);
+    else if (slot.dtype() == grad.dtype())
+      slot = slot + grad;
+    else
+      slot = cast(slot, accumulator(slot.dtype())) + cast(grad, accumulator(grad.dtype()));
+  }
+  // A gradient of a few rows of a table is added to the dense one in place, instead of as a second
+  // table.
+  static bool is_sparse(const Tensor& t) {
+    return t.node()->op == &scatter_add_op && t.node()->inputs.size() == 2;
+  }
+  static Tensor add_sparse(const Tensor& sparse, const Tensor& dense) {
+    return scatter_add(sparse.node()->inputs[0], sparse.node()->inputs[1], dense);
   }
   Tensors& of(const std::shared_ptr<Node>& node) {
     Tensors& slots = table_[node.get()];
@@ -62,7 +79,8 @@ class Cotangents {
 };
 
 // The op's own rule, or else the rules of its decomposition.
-Tensors node_vjp(const std::shared_ptr<Node>& node, Tensors grads, const std::vector<bool>& wanted) {
+Tensors node_vjp(const std::shared_ptr<Node>& node, Tensors grads,
+                 const std::vector<bool>& wanted) {
   Tensors out;
   for (size_t i = 0; i < node->types.size(); ++i) {
     out.emplace_back(node, int(i));
@@ -94,9 +112,11 @@ Tensors node_vjp(const std::shared_ptr<Node>& node, Tensors grads, const std::ve
 }  // namespace
 
 Tensors vjp(const Tensors& outputs, const Tensors& cotangents, const Tensors& wrt) {
-  WEFT_CHECK(outputs.size() == cotangents.size(), "{} outputs, {} cotangents", outputs.size(), cotangents.size());
+  WEFT_CHECK(outputs.size() == cotangents.size(), "{} outputs, {} cotangents", outputs.size(),
+             cotangents.size());
   for (const Tensor& t : wrt)
-    if (!is_float(t.dtype())) user_error("[grad] cannot differentiate with respect to a {} tensor", t.type().str());
+    if (!is_float(t.dtype()))
+      user_error("[grad] cannot differentiate with respect to a {} tensor", t.type().str());
   NodeSet dependent;
   const auto nodes = nodes_between(outputs, wrt, dependent);
   Cotangents table;
@@ -106,7 +126,8 @@ Tensors vjp(const Tensors& outputs, const Tensors& cotangents, const Tensors& wr
     const Tensors grads = table.of(node);
     if (std::ranges::none_of(grads, [](const Tensor& g) { return bool(g); })) continue;
     std::vector<bool> wanted;
-    for (const Tensor& t : node->inputs) wanted.push_back(is_float(t.dtype()) && dependent.contains(t.node().get()));
+    for (const Tensor& t : node->inputs)
+      wanted.push_back(is_float(t.dtype()) && dependent.contains(t.node().get()));
     const Tensors result = node_vjp(node, grads, wanted);
     for (size_t i = 0; i < node->inputs.size(); ++i)
       if (wanted[i] && i < result.size() && result[i]) table.add(node->inputs[i], result[i]);
@@ -130,7 +151,8 @@ namespace detail {
 Tensors jvp(const Tensors& outputs, const Tensors& x, const Tensors& tangents) {
   // vjp(u) = u J is linear in the dummy cotangents u; its own vjp at the tangents is J tangents.
   Tensors dummies;
-  for (const Tensor& t : outputs) dummies.push_back(make_one(identity_op, {zeros(t.dims(), t.dtype())}));
+  for (const Tensor& t : outputs)
+    dummies.push_back(make_one(identity_op, {zeros(t.dims(), t.dtype())}));
   const Tensors pulled = weft::vjp(outputs, dummies, x);
   return weft::vjp(pulled, tangents, dummies);
 }

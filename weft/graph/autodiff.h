@@ -1,19 +1,21 @@
-// Reverse-mode differentiation as a transformation of the graph: cotangents are tensors like any other, so gradients
-// can be differentiated again, compiled and fused with the rest.
+// Reverse-mode differentiation as a transformation of the graph: cotangents are tensors like any
+// other, so gradients can be differentiated again, compiled and fused with the rest.
 #pragma once
 #include "weft/graph/tensor.h"
 
 namespace weft {
 
-// d(outputs . cotangents) / d(each of wrt): the vector-Jacobian product. An empty result tensor never occurs: what
-// does not depend on an input has zeros. Floats only. A cotangent of a bf16 tensor may be f32 when it comes from a
-// product with a weight: the sum is then not rounded on its way to the fp32 master.
+// d(outputs . cotangents) / d(each of wrt): the vector-Jacobian product. An empty result tensor
+// never occurs: what does not depend on an input has zeros. Floats only. A cotangent of a bf16
+// tensor may be f32 when it comes from a product with a weight: the sum is then not rounded on its
+// way to the fp32 master.
 Tensors vjp(const Tensors& outputs, const Tensors& cotangents, const Tensors& wrt);
 
 // d(scalar) / d(wrt). Throws Error(user) when `scalar` has more than one element.
 Tensors gradients(const Tensor& scalar, const Tensors& wrt);
 
-// Directional derivative of f at x along `tangents`: the vjp of the vjp, which is linear in its cotangent.
+// Directional derivative of f at x along `tangents`: the vjp of the vjp, which is linear in its
+// cotangent.
 template <class F>
 Tensors jvp(F&& f, const Tensors& x, const Tensors& tangents);
 

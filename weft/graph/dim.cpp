@@ -22,7 +22,8 @@ void SymbolValues::bind(Symbol symbol, int64_t value) {
     user_error("{} is {}, but this was planned for at most {}", symbol.name(), value, symbol.max());
   for (const auto& [known, old] : values_)
     if (known == symbol) {
-      if (old != value) user_error("{} is {} in one input and {} in another", symbol.name(), old, value);
+      if (old != value)
+        user_error("{} is {} in one input and {} in another", symbol.name(), old, value);
       return;
     }
   values_.emplace_back(symbol, value);
@@ -58,7 +59,8 @@ std::string Dim::str() const {
 }
 
 Dim operator*(Dim a, Dim b) {
-  if (a.symbol_ && b.symbol_) user_error("cannot multiply the symbolic sizes {} and {}", a.str(), b.str());
+  if (a.symbol_ && b.symbol_)
+    user_error("cannot multiply the symbolic sizes {} and {}", a.str(), b.str());
   Dim r;
   if (__builtin_mul_overflow(a.factor_, b.factor_, &r.factor_))
     user_error("a dimension of {} times {} is too large", a.str(), b.str());
@@ -67,7 +69,8 @@ Dim operator*(Dim a, Dim b) {
 }
 
 Dim operator/(Dim a, Dim b) {
-  const bool divides = b.factor_ != 0 && a.factor_ % b.factor_ == 0 && (!b.symbol_ || a.symbol_ == b.symbol_);
+  const bool divides =
+      b.factor_ != 0 && a.factor_ % b.factor_ == 0 && (!b.symbol_ || a.symbol_ == b.symbol_);
   if (!divides) user_error("a dimension of {} cannot be divided into {}", a.str(), b.str());
   Dim r(a.factor_ / b.factor_);
   r.symbol_ = b.symbol_ ? nullptr : a.symbol_;

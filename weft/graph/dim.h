@@ -1,5 +1,6 @@
-// Sizes of graph tensors: constants, or multiples of named symbols with a maximum. Plans are made for the maximum;
-// kernels get the sizes of the run, so one executable serves every batch and length.
+// Sizes of graph tensors: constants, or multiples of named symbols with a maximum. Plans are made
+// for the maximum; kernels get the sizes of the run, so one executable serves every batch and
+// length.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -33,7 +34,8 @@ class Symbol {
 // What the symbols are worth in one run.
 class SymbolValues {
  public:
-  void bind(Symbol symbol, int64_t value);  // throws Error(user) above the maximum or when bound to another value
+  void bind(Symbol symbol,
+            int64_t value);  // throws Error(user) above the maximum or when bound to another value
   int64_t operator[](Symbol symbol) const;
   bool operator==(const SymbolValues&) const = default;
   void clear() { values_.clear(); }

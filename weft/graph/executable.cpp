@@ -19,7 +19,10 @@ DType key_dtype(const Launch& l) {
 }  // namespace
 
 Executable::Executable(Graph graph, Device& device, ExecutableOptions options)
-    : graph_(std::move(graph)), device_(device), donated_(std::move(options.donated)), keep_memory_(options.keep_memory) {
+    : graph_(std::move(graph)),
+      device_(device),
+      donated_(std::move(options.donated)),
+      keep_memory_(options.keep_memory) {
   donated_.resize(graph_.inputs.size(), false);
   run_passes(graph_, device.kind(), {options.fuse, options.trace});
   plan();
@@ -29,7 +32,8 @@ View Executable::view_of(ValueId v) const {
   if (v == no_value) return {};
   const Value& value = values_[size_t(v)];
   // Not null, so that scratch sizes know which outputs are wanted; run() puts the address there.
-  return {reinterpret_cast<std::byte*>(Arena::alignment), graph_.values[size_t(v)].dtype, value.shape, value.strides};
+  return {reinterpret_cast<std::byte*>(Arena::alignment), graph_.values[size_t(v)].dtype,
+          value.shape, value.strides};
 }
 
 // The kernel table is asked once the step's shapes are known; the row is kept.
@@ -45,14 +49,16 @@ void Executable::resolve_view(const GraphNode& n) {
   for (size_t o = 0; o < n.out.size(); ++o) {
     if (n.out[o] == no_value) continue;
     Value& to = values_[size_t(n.out[o])];
-    const std::optional<ViewDerivation> d = derive_view(*n.op, n.attrs, from.shape, from.strides, to.shape, int(o));
+    const std::optional<ViewDerivation> d =
+        derive_view(*n.op, n.attrs, from.shape, from.strides, to.shape, int(o));
     WEFT_CHECK(d.has_value(), "{} of strides {}", n.op->name, from.strides.str());
     to.strides = d->strides;
     to.offset = from.offset + d->offset * int64_t(dtype_size(graph_.values[size_t(n.in[0])].dtype));
   }
 }
 
-// Resolves all shapes for symbols_ (or their maxima while planning): values first, then the steps' arguments.
+// Resolves all shapes for symbols_ (or their maxima while planning): values first, then the steps'
+// arguments.
 void Executable::resolve() {
   const auto concrete = [&](ValueId v) {
     const Dims& dims = graph_.values[size_t(v)].dims;
@@ -78,7 +84,8 @@ void Executable::resolve() {
 void Executable::plan() {
   at_maxima_ = true;
   values_.resize(graph_.values.size());
-  // An output that is given twice or is an input gets bytes of its own, except a donated input, which is handed back.
+  // An output that is given twice or is an input gets bytes of its own, except a donated input,
+  // which is handed back.
   std::vector<bool> taken(graph_.values.size(), false);
   for (size_t i = 0; i < graph_.inputs.size(); ++i) taken[size_t(graph_.inputs[i])] = !donated_[i];
   for (ValueId& v : graph_.outputs) {
@@ -105,7 +112,9 @@ bool Executable::may_alias(const GraphNode& n, const std::vector<bool>& is_outpu
     const ValueId v = n.out[o];
     if (v == no_value) continue;
     if (is_output[size_t(v)]) return false;
-    const std::optional<ViewDerivation> d = derive_view(*n.op, n.attrs, from.shape, from.strides, graph_.values[size_t(v)].dims.max_shape(), int(o));
+    const std::optional<ViewDerivation> d =
+        derive_view(*n.op, n.attrs, from.shape, from.strides,
+                    graph_.values[size_t(v)].dims.max_shape(), int(o));
     if (!d) return false;
     if (Layout{d->shape, d->strides}.is_contiguous()) continue;
     for (const GraphNode& consumer : graph_.nodes)
@@ -114,8 +123,9 @@ bool Executable::may_alias(const GraphNode& n, const std::vector<bool>& is_outpu
   return true;
 }
 
-// A view node moves nothing when every consumer takes its strides; else it becomes a copy. A kernel that cannot take
-// the strides it would get sends the views it reads back to be copies, and the choice is made again.
+// A view node moves nothing when every consumer takes its strides; else it becomes a copy. A kernel
+// that cannot take the strides it would get sends the views it reads back to be copies, and the
+// choice is made again.
 void Executable::choose_views() {
   copied_.assign(graph_.nodes.size(), false);
   std::vector<bool> is_output(graph_.values.size(), false);
@@ -136,11 +146,13 @@ void Executable::choose_views() {
     resolve();
     const std::vector<int> defs = graph_.definitions();
     for (const Step& step : steps_) {
-      if (!step.kernel->accepts || step.kernel->accepts(launch_of(step, nullptr, device_.stream()))) continue;
+      if (!step.kernel->accepts || step.kernel->accepts(launch_of(step, nullptr, device_.stream())))
+        continue;
       bool found = false;
       for (const ValueId v : step.node.in) {
         const int d = defs[size_t(v)];
-        if (d >= 0 && graph_.nodes[size_t(d)].op->view && !copied_[size_t(d)]) forced[size_t(d)] = found = true;
+        if (d >= 0 && graph_.nodes[size_t(d)].op->view && !copied_[size_t(d)])
+          forced[size_t(d)] = found = true;
       }
       WEFT_CHECK(found, "no kernel for {}", step.node.attrs.str());
       settled = false;
@@ -158,7 +170,8 @@ void Executable::list_steps() {
   resolve();
   for (Step& step : steps_) {
     const Op& op = *step.node.op;
-    step.kernel = find_kernel(op, device_.kind(), key_dtype(launch_of(step, nullptr, device_.stream())));
+    step.kernel =
+        find_kernel(op, device_.kind(), key_dtype(launch_of(step, nullptr, device_.stream())));
     if (!step.kernel)
       throw_error(ErrorKind::internal, "[{}] has no kernel for {}", op.name,
                   dtype_name(key_dtype(launch_of(step, nullptr, device_.stream()))));
@@ -182,7 +195,8 @@ void Executable::find_last_reads() {
   }
 }
 
-// The storage of an input that this output may be written over: read here for the last time, same bytes.
+// The storage of an input that this output may be written over: read here for the last time, same
+// bytes.
 int Executable::storage_in_place(size_t s, size_t out, bool is_output) const {
   const Step& step = steps_[s];
   const ValueId v = step.node.out[out];
@@ -201,15 +215,20 @@ int Executable::storage_in_place(size_t s, size_t out, bool is_output) const {
     return -1;
   }
   if (out >= step.node.op->in_place.size() || step.node.op->in_place[out] < 0) return -1;
+  if (size_t(step.node.op->in_place[out]) >= step.node.in.size())
+    return -1;  // an optional input that is not there
   const ValueId u = step.node.in[size_t(step.node.op->in_place[out])];
   return fits(u) ? values_[size_t(u)].storage : -1;
 }
 
 // A donated input that nobody reads any more and that has just the bytes of an output.
-int Executable::storage_of_donated(size_t s, int64_t bytes, const std::vector<bool>& claimed) const {
+int Executable::storage_of_donated(size_t s, int64_t bytes,
+                                   const std::vector<bool>& claimed) const {
   for (size_t i = 0; i < storages_.size(); ++i) {
     const Storage& x = storages_[i];
-    if (x.where == Storage::input && x.reusable && !claimed[i] && x.bytes == bytes && x.last < int(s)) return int(i);
+    if (x.where == Storage::input && x.reusable && !claimed[i] && x.bytes == bytes &&
+        x.last < int(s))
+      return int(i);
   }
   return -1;
 }
@@ -221,7 +240,9 @@ void Executable::assign_storages() {
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     Value& v = values_[size_t(graph_.inputs[i])];
     v.storage = int(storages_.size());
-    storages_.push_back({Storage::input, int(i), int64_t(graph_.values[size_t(graph_.inputs[i])].max_bytes()), -1, v.last_read, bool(donated_[i])});
+    storages_.push_back({Storage::input, int(i),
+                         int64_t(graph_.values[size_t(graph_.inputs[i])].max_bytes()), -1,
+                         v.last_read, bool(donated_[i])});
   }
   std::vector<bool> claimed;
   size_t next_step = 0;
@@ -243,7 +264,8 @@ void Executable::assign_storages() {
       if (v.storage < 0 && output >= 0) v.storage = storage_of_donated(s, bytes, claimed);
       if (v.storage < 0) {
         v.storage = int(storages_.size());
-        storages_.push_back({output >= 0 ? Storage::output : Storage::arena, output, bytes, int(s), int(s), output < 0});
+        storages_.push_back({output >= 0 ? Storage::output : Storage::arena, output, bytes, int(s),
+                             int(s), output < 0});
       }
       claimed.resize(storages_.size(), false);
       if (output >= 0) claimed[size_t(v.storage)] = true;
@@ -276,15 +298,18 @@ void Executable::place() {
 }
 
 void Executable::bind(const std::vector<Array>& inputs) {
-  WEFT_CHECK(inputs.size() == graph_.inputs.size(), "{} inputs of {}", inputs.size(), graph_.inputs.size());
+  WEFT_CHECK(inputs.size() == graph_.inputs.size(), "{} inputs of {}", inputs.size(),
+             graph_.inputs.size());
   SymbolValues found;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const TensorType& type = graph_.values[size_t(graph_.inputs[i])];
     const Shape& shape = inputs[i].shape();
     if (inputs[i].dtype() != type.dtype || shape.rank() != type.dims.rank())
-      user_error("input {} must be {}, got {}{}", i, type.str(), dtype_name(inputs[i].dtype()), shape.str());
+      user_error("input {} must be {}, got {}{}", i, type.str(), dtype_name(inputs[i].dtype()),
+                 shape.str());
     for (int d = 0; d < shape.rank(); ++d) type.dims[size_t(d)].bind(shape[d], found);
-    WEFT_CHECK(inputs[i].layout().is_contiguous(), "input {} has strides {}", i, inputs[i].layout().strides.str());
+    WEFT_CHECK(inputs[i].layout().is_contiguous(), "input {} has strides {}", i,
+               inputs[i].layout().strides.str());
   }
   if (!views_.empty() && found == symbols_ && arena_.bytes() > 0) return;
   symbols_ = found;
@@ -304,13 +329,15 @@ BufferPtr Executable::output_buffer(size_t output, int64_t bytes) {
 // Does nobody but the array (and the list of buffers handed out) hold its bytes?
 bool Executable::is_sole_owner(const Array& array) const {
   long expected = 1;
-  for (const std::vector<BufferPtr>& given : given_) expected += std::ranges::count(given, array.buffer());
+  for (const std::vector<BufferPtr>& given : given_)
+    expected += std::ranges::count(given, array.buffer());
   return array.buffer().use_count() == expected && array.data() == array.buffer()->data();
 }
 
 std::vector<Array> Executable::run(std::vector<Array> inputs) {
   bind(inputs);
-  if (arena_.bytes() == 0) arena_ = Arena(device_, size_t(std::max<int64_t>(memory_.arena_bytes, 64)));
+  if (arena_.bytes() == 0)
+    arena_ = Arena(device_, size_t(std::max<int64_t>(memory_.arena_bytes, 64)));
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!donated_[i] || is_sole_owner(inputs[i])) continue;
     // Somebody else still holds these bytes: the donation is honoured over a copy.
@@ -322,20 +349,25 @@ std::vector<Array> Executable::run(std::vector<Array> inputs) {
   std::vector<std::byte*> base(storages_.size());
   for (size_t i = 0; i < storages_.size(); ++i) {
     const Storage& s = storages_[i];
-    if (s.where == Storage::input) base[i] = inputs[size_t(s.index)].data();
-    else if (s.where == Storage::arena) base[i] = arena_.at(size_t(s.offset));
-    else base[i] = (output_buffers[size_t(s.index)] = output_buffer(size_t(s.index), s.bytes))->data();
+    if (s.where == Storage::input)
+      base[i] = inputs[size_t(s.index)].data();
+    else if (s.where == Storage::arena)
+      base[i] = arena_.at(size_t(s.offset));
+    else
+      base[i] = (output_buffers[size_t(s.index)] = output_buffer(size_t(s.index), s.bytes))->data();
   }
   Stream& stream = device_.stream();
   for (Step& step : steps_) {
     View* view = views_.data() + step.views;
     const auto point = [&](ValueId v) {
-      if (v != no_value) view->data = base[size_t(values_[size_t(v)].storage)] + values_[size_t(v)].offset;
+      if (v != no_value)
+        view->data = base[size_t(values_[size_t(v)].storage)] + values_[size_t(v)].offset;
       ++view;
     };
     for (const ValueId v : step.node.in) point(v);
     for (const ValueId v : step.node.out) point(v);
-    const Launch launch = launch_of(step, step.scratch < 0 ? nullptr : base[size_t(step.scratch)], stream);
+    const Launch launch =
+        launch_of(step, step.scratch < 0 ? nullptr : base[size_t(step.scratch)], stream);
     if (!observer_) {
       step.kernel->launch(launch);
       continue;
@@ -350,8 +382,10 @@ std::vector<Array> Executable::run(std::vector<Array> inputs) {
   for (size_t o = 0; o < graph_.outputs.size(); ++o) {
     const Value& v = values_[size_t(graph_.outputs[o])];
     const Storage& s = storages_[size_t(v.storage)];
-    const BufferPtr buffer = s.where == Storage::input ? inputs[size_t(s.index)].buffer() : output_buffers[o];
-    outputs.emplace_back(buffer, 0, graph_.values[size_t(graph_.outputs[o])].dtype, Layout::contiguous(v.shape));
+    const BufferPtr buffer =
+        s.where == Storage::input ? inputs[size_t(s.index)].buffer() : output_buffers[o];
+    outputs.emplace_back(buffer, 0, graph_.values[size_t(graph_.outputs[o])].dtype,
+                         Layout::contiguous(v.shape));
   }
   if (!keep_memory_) {
     arena_ = {};

@@ -23,8 +23,9 @@ struct MemoryPlan {
 struct ExecutableOptions {
   std::vector<bool> donated = {};  // per graph input: its buffer may be overwritten; empty: none
   bool fuse = true;                // off: every node its own kernel, for tests
-  bool keep_memory = true;         // off: the arena and the outputs are let go after a run that will not come again
-  std::string* trace = nullptr;    // receives the graph after each pass
+  bool keep_memory =
+      true;  // off: the arena and the outputs are let go after a run that will not come again
+  std::string* trace = nullptr;  // receives the graph after each pass
 };
 
 class Executable {
@@ -34,8 +35,9 @@ class Executable {
   Executable(const Executable&) = delete;
   Executable& operator=(const Executable&) = delete;
 
-  // `inputs` in the graph's order; donated ones must not be used afterwards. Allocates the arena and the outputs on
-  // the first calls, then nothing: an output's buffer is used again once the caller has let go of it.
+  // `inputs` in the graph's order; donated ones must not be used afterwards. Allocates the arena
+  // and the outputs on the first calls, then nothing: an output's buffer is used again once the
+  // caller has let go of it.
   std::vector<Array> run(std::vector<Array> inputs);
 
   // Called after every kernel of later runs with its node and its seconds; empty: not timed.
@@ -93,10 +95,10 @@ class Executable {
   bool keep_memory_;
   MemoryPlan memory_;
   std::vector<Value> values_;
-  std::vector<bool> copied_;      // per node: a view whose consumers need contiguous bytes
+  std::vector<bool> copied_;  // per node: a view whose consumers need contiguous bytes
   std::vector<Storage> storages_;
   std::vector<Step> steps_;
-  std::vector<View> views_;       // the arguments of all steps, one after another
+  std::vector<View> views_;  // the arguments of all steps, one after another
   std::vector<ValueId> view_value_;
   std::vector<std::vector<BufferPtr>> given_;  // per output: buffers handed out before
   SymbolValues symbols_;

@@ -9,12 +9,15 @@ namespace {
 
 class EpilogueFusion {
  public:
-  explicit EpilogueFusion(Graph& g) : g_(g), uses_(g.use_counts()), defs_(g.definitions()), gone_(g.nodes.size(), false) {}
+  explicit EpilogueFusion(Graph& g)
+      : g_(g), uses_(g.use_counts()), defs_(g.definitions()), gone_(g.nodes.size(), false) {}
 
   void run() {
     for (size_t i = 0; i < g_.nodes.size(); ++i) {
-      if (g_.nodes[i].op == &gelu_op) gelu(i);
-      else if (g_.nodes[i].op == &add_op) add(i);
+      if (g_.nodes[i].op == &gelu_op)
+        gelu(i);
+      else if (g_.nodes[i].op == &add_op)
+        add(i);
     }
     std::vector<GraphNode> out;
     for (size_t i = 0; i < g_.nodes.size(); ++i)
@@ -28,12 +31,14 @@ class EpilogueFusion {
     return d >= 0 && g_.nodes[size_t(d)].op == &op ? d : -1;
   }
 
-  // gelu(product): the product's kernel gives gelu's result, and its own too when that is read elsewhere. The fused
-  // node stands where the product stood, since others may read the product before gelu.
+  // gelu(product): the product's kernel gives gelu's result, and its own too when that is read
+  // elsewhere. The fused node stands where the product stood, since others may read the product
+  // before gelu.
   void gelu(size_t i) {
     const ValueId pre = g_.nodes[i].in[0];
     const int d = producer(pre, matmul_op);
-    if (d < 0 || g_.nodes[size_t(d)].attrs.has("gelu") || g_.nodes[size_t(d)].attrs.has("residual")) return;
+    if (d < 0 || g_.nodes[size_t(d)].attrs.has("gelu") || g_.nodes[size_t(d)].attrs.has("residual"))
+      return;
     GraphNode& product = g_.nodes[size_t(d)];
     const ValueId result = g_.nodes[i].out[0];
     product.attrs.set("gelu", int64_t(1));
@@ -46,8 +51,8 @@ class EpilogueFusion {
     gone_[i] = true;
   }
 
-  // product + residual, dx of a norm + residual gradient: the producer moves down to the addition, where the other
-  // operand is sure to exist.
+  // product + residual, dx of a norm + residual gradient: the producer moves down to the addition,
+  // where the other operand is sure to exist.
   void add(size_t i) {
     for (const size_t side : {size_t(0), size_t(1)}) {
       const ValueId sum_of = g_.nodes[i].in[side], other = g_.nodes[i].in[1 - side];
@@ -60,7 +65,8 @@ class EpilogueFusion {
     const int d = producer(product_out, matmul_op);
     if (d < 0) return false;
     const GraphNode& product = g_.nodes[size_t(d)];
-    if (product.attrs.has("residual") || product.attrs.has("keep") || product.out.size() != 1) return false;
+    if (product.attrs.has("residual") || product.attrs.has("keep") || product.out.size() != 1)
+      return false;
     GraphNode fused = product;
     fused.attrs.set("residual", int64_t(1));
     fused.in.push_back(residual);
@@ -72,7 +78,8 @@ class EpilogueFusion {
     for (const Op* op : {&layer_norm_grad_op, &rms_norm_grad_op}) {
       const int d = producer(dx, *op);
       const size_t plain = op == &layer_norm_grad_op ? 5 : 4;
-      if (d < 0 || g_.nodes[size_t(d)].out[0] != dx || g_.nodes[size_t(d)].in.size() != plain) continue;
+      if (d < 0 || g_.nodes[size_t(d)].out[0] != dx || g_.nodes[size_t(d)].in.size() != plain)
+        continue;
       // Its other outputs must not be read before the addition.
       if (read_between(size_t(d), i)) continue;
       GraphNode fused = g_.nodes[size_t(d)];
@@ -105,6 +112,8 @@ class EpilogueFusion {
 
 }  // namespace
 
-void fuse_epilogues(Graph& g) { EpilogueFusion(g).run(); }
+void fuse_epilogues(Graph& g) {
+  EpilogueFusion(g).run();
+}
 
 }  // namespace weft

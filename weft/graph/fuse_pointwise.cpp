@@ -1,5 +1,6 @@
-// Chains of pointwise nodes become one program. A producer joins its consumer when nobody else reads it, so every
-// region has one result; broadcasts are read with stride 0 and constants become instructions.
+// Chains of pointwise nodes become one program. A producer joins its consumer when nobody else
+// reads it, so every region has one result; broadcasts are read with stride 0 and constants become
+// instructions.
 #include <algorithm>
 
 #include "weft/graph/lowering.h"
@@ -32,11 +33,13 @@ struct Region {
 
 class PointwiseFusion {
  public:
-  explicit PointwiseFusion(Graph& g) : g_(g), uses_(g.use_counts()), defs_(g.definitions()), regions_(g.nodes.size()) {}
+  explicit PointwiseFusion(Graph& g)
+      : g_(g), uses_(g.use_counts()), defs_(g.definitions()), regions_(g.nodes.size()) {}
 
   void run() {
     for (size_t i = 0; i < g_.nodes.size(); ++i)
-      if (pointwise_code(*g_.nodes[i].op) && dims(g_.nodes[i]).rank() <= kernels::pointwise_rank) regions_[i] = grow(i);
+      if (pointwise_code(*g_.nodes[i].op) && dims(g_.nodes[i]).rank() <= kernels::pointwise_rank)
+        regions_[i] = grow(i);
     emit();
   }
 
@@ -53,7 +56,8 @@ class PointwiseFusion {
       const size_t before = size_t(std::ranges::find(n.in, n.in[k]) - n.in.begin());
       operand[k] = before < k ? operand[before] : uint8_t(add_operand(r, i, n.in[k]));
     }
-    r.instr.push_back({*pointwise_code(*n.op), type(n.out[0]).dtype, operand[0], operand[1], operand[2], 0});
+    r.instr.push_back(
+        {*pointwise_code(*n.op), type(n.out[0]).dtype, operand[0], operand[1], operand[2], 0});
     r.members.push_back(i);
     return r;
   }
@@ -63,20 +67,25 @@ class PointwiseFusion {
     if (d >= 0) {
       const GraphNode& producer = g_.nodes[size_t(d)];
       if (producer.op == &full_op) {
-        r.instr.push_back({PointwiseOp::constant, type(v).dtype, 0, 0, 0, producer.attrs.real("value")});
+        r.instr.push_back(
+            {PointwiseOp::constant, type(v).dtype, 0, 0, 0, producer.attrs.real("value")});
         return r.instr.size() - 1;
       }
       if (producer.op == &broadcast_op) return r.input(producer.in[0], type(v).dtype);
       const auto reads = std::ranges::count(g_.nodes[consumer].in, v);
-      if (!regions_[size_t(d)].instr.empty() && uses_[size_t(v)] == reads && fits(r, regions_[size_t(d)], consumer))
+      if (!regions_[size_t(d)].instr.empty() && uses_[size_t(v)] == reads &&
+          fits(r, regions_[size_t(d)], consumer))
         return append(r, regions_[size_t(d)]);
     }
     return r.input(v, type(v).dtype);
   }
 
-  // Room for the producer's program and for what the consumer may still add. Float programs stay on the fast path.
+  // Room for the producer's program and for what the consumer may still add. Float programs stay on
+  // the fast path.
   bool fits(const Region& r, const Region& producer, size_t consumer) const {
-    const auto slow = [&](const TensorType& t) { return t.dtype == DType::f64 || t.dtype == DType::i64 || t.dtype == DType::u8; };
+    const auto slow = [&](const TensorType& t) {
+      return t.dtype == DType::f64 || t.dtype == DType::i64 || t.dtype == DType::u8;
+    };
     for (const ValueId v : g_.nodes[consumer].in)
       if (slow(type(v))) return false;
     if (slow(type(g_.nodes[consumer].out[0]))) return false;
@@ -119,8 +128,10 @@ class PointwiseFusion {
         continue;
       }
       const TensorType result = type(g_.nodes[i].out[0]);
-      Attrs attrs{{"program", ProgramPtr(std::make_shared<PointwiseProgram>(PointwiseProgram{r.instr}))},
-                  {"dims", result.dims}, {"dtype", result.dtype}};
+      Attrs attrs{
+          {"program", ProgramPtr(std::make_shared<PointwiseProgram>(PointwiseProgram{r.instr}))},
+          {"dims", result.dims},
+          {"dtype", result.dtype}};
       out.push_back({&fused_pointwise_op, std::move(attrs), r.inputs, g_.nodes[i].out});
     }
     g_.nodes = std::move(out);
@@ -134,6 +145,8 @@ class PointwiseFusion {
 
 }  // namespace
 
-void fuse_pointwise(Graph& g) { PointwiseFusion(g).run(); }
+void fuse_pointwise(Graph& g) {
+  PointwiseFusion(g).run();
+}
 
 }  // namespace weft

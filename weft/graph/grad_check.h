@@ -1,5 +1,5 @@
-// Gradients against central differences of f64 functions, along random directions. Used by the tests of every op and
-// of whole models.
+// Gradients against central differences of f64 functions, along random directions. Used by the
+// tests of every op and of whole models.
 #pragma once
 #include <cmath>
 #include <functional>
@@ -21,12 +21,15 @@ inline Tensor random_f64(const Shape& shape, uint64_t seed, double low = -1, dou
 }
 
 struct GradCheck {
-  double relative_error = 0;  // |analytic - numeric| / max(|analytic|, |numeric|) over all directions, norm-wise
+  double relative_error =
+      0;  // |analytic - numeric| / max(|analytic|, |numeric|) over all directions, norm-wise
   double analytic = 0, numeric = 0;
 };
 
-// f maps f64 tensors to a scalar. Fourth-order central differences along `directions` random directions.
-inline GradCheck check_gradient(const std::function<Tensor(const Tensors&)>& f, const Tensors& x, int directions = 4, double step = 1e-3) {
+// f maps f64 tensors to a scalar. Fourth-order central differences along `directions` random
+// directions.
+inline GradCheck check_gradient(const std::function<Tensor(const Tensors&)>& f, const Tensors& x,
+                                int directions = 4, double step = 1e-3) {
   auto gradient = jit([&](Tensors in) { return gradients(f(in), in); });
   auto value = jit([&](Tensors in) { return f(in); });
   Tensors g = gradient(x);
@@ -34,13 +37,15 @@ inline GradCheck check_gradient(const std::function<Tensor(const Tensors&)>& f, 
   GradCheck result;
   for (int k = 0; k < directions; ++k) {
     Tensors direction;
-    for (size_t i = 0; i < x.size(); ++i) direction.push_back(random_f64(x[i].value().shape(), uint64_t(1000 * k) + i + 77));
+    for (size_t i = 0; i < x.size(); ++i)
+      direction.push_back(random_f64(x[i].value().shape(), uint64_t(1000 * k) + i + 77));
     const auto at = [&](double t) {
       Tensors moved;
       for (size_t i = 0; i < x.size(); ++i) moved.push_back(x[i] + direction[i] * t);
       return value(moved).item();
     };
-    const double numeric = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+    const double numeric =
+        (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
     double analytic = 0;
     for (size_t i = 0; i < x.size(); ++i) analytic += sum(g[i] * direction[i]).item();
     difference += (analytic - numeric) * (analytic - numeric);

@@ -27,7 +27,9 @@ std::vector<Node*> pending_nodes(const Tensors& outputs) {
   return found;
 }
 
-std::string value_name(ValueId id) { return id == no_value ? "_" : format("%{}", id); }
+std::string value_name(ValueId id) {
+  return id == no_value ? "_" : format("%{}", id);
+}
 
 std::string join(const std::vector<ValueId>& ids) {
   std::string s;
@@ -100,7 +102,8 @@ void Graph::verify() const {
   for (const GraphNode& n : nodes) {
     std::vector<TensorType> in;
     for (const ValueId v : n.in) {
-      WEFT_CHECK(v == no_value || defined[size_t(v)], "{} reads {} before it is defined", n.op->name, value_name(v));
+      WEFT_CHECK(v == no_value || defined[size_t(v)], "{} reads {} before it is defined",
+                 n.op->name, value_name(v));
       if (v != no_value) in.push_back(values[size_t(v)]);
     }
     for (const ValueId v : n.out) {
@@ -111,8 +114,9 @@ void Graph::verify() const {
     const std::vector<TensorType> types = n.op->infer(in, n.attrs);
     WEFT_CHECK(types.size() == n.out.size(), "{} has {} outputs", n.op->name, n.out.size());
     for (size_t i = 0; i < types.size(); ++i)
-      WEFT_CHECK(n.out[i] == no_value || types[i] == values[size_t(n.out[i])], "{} output {}: {} against {}",
-                 n.op->name, i, types[i].str(), values[size_t(n.out[i])].str());
+      WEFT_CHECK(n.out[i] == no_value || types[i] == values[size_t(n.out[i])],
+                 "{} output {}: {} against {}", n.op->name, i, types[i].str(),
+                 values[size_t(n.out[i])].str());
   }
   for (const ValueId v : outputs) WEFT_CHECK(defined[size_t(v)], "output {}", value_name(v));
 }

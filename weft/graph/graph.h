@@ -1,5 +1,5 @@
-// The compiler's form of a computation: nodes in execution order over numbered values. Made from tensors, changed by
-// passes, verified after each, printed as text, lowered to an Executable.
+// The compiler's form of a computation: nodes in execution order over numbered values. Made from
+// tensors, changed by passes, verified after each, printed as text, lowered to an Executable.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,7 +14,7 @@ constexpr ValueId no_value = -1;
 struct GraphNode {
   const Op* op;
   Attrs attrs;
-  std::vector<ValueId> in;   // no_value where an optional input is absent
+  std::vector<ValueId> in;  // no_value where an optional input is absent
   std::vector<ValueId> out;
 };
 
@@ -22,7 +22,7 @@ struct Graph {
   std::vector<TensorType> values;  // type of each value
   std::vector<ValueId> inputs;     // defined by the caller, in the caller's order
   std::vector<ValueId> outputs;
-  std::vector<GraphNode> nodes;    // in order: a value is defined before it is used
+  std::vector<GraphNode> nodes;  // in order: a value is defined before it is used
 
   ValueId add_value(TensorType type) {
     values.push_back(std::move(type));
@@ -37,8 +37,9 @@ struct Graph {
   void verify() const;
 };
 
-// The graph that computes `outputs`; leaves become inputs and are listed in `leaves` in the inputs' order.
-// `first` leaves come first and are inputs even when unused. Composites without a kernel are expanded by the passes.
+// The graph that computes `outputs`; leaves become inputs and are listed in `leaves` in the inputs'
+// order. `first` leaves come first and are inputs even when unused. Composites without a kernel are
+// expanded by the passes.
 Graph build_graph(const Tensors& outputs, const Tensors& first, Tensors& leaves);
 
 }  // namespace weft

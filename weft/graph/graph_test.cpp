@@ -1,7 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
+#include <gtest/gtest.h>
 
 #include "weft/graph/jit.h"
 #include "weft/graph/passes.h"
@@ -33,10 +32,17 @@ TEST(Tensor, IsLazyAndRemembersItsValue) {
 TEST(Tensor, ShapeErrorsThrowAtTheCallAndSayWhatWasExpected) {
   const Tensor a = f32({2, 3}, {1, 2, 3, 4, 5, 6}), b = f32({2}, {1, 2});
   EXPECT_EQ(message([&] { a + b; }), "[add] shapes [2, 3] and [2] do not broadcast");
-  EXPECT_EQ(message([&] { matmul(a, a, "ij,jk->ik"); }), "[matmul] \"ij,jk->ik\" has two sizes of j: f32[2, 3] and f32[2, 3]");
-  EXPECT_EQ(message([&] { a + cast(a, DType::bf16); }), "[add] expected one dtype, got f32[2, 3] and bf16[2, 3]; cast one of them");
-  EXPECT_EQ(message([&] { slice(a, 1, 2, 5); }), "[slice] [2, 5) of axis 1 does not lie in f32[2, 3]");
-  EXPECT_EQ(message([&] { gather(a, Tensor(Array::from<int32_t>(default_device(), {1}, std::vector<int32_t>{2}))).value(); }),
+  EXPECT_EQ(message([&] { matmul(a, a, "ij,jk->ik"); }),
+            "[matmul] \"ij,jk->ik\" has two sizes of j: f32[2, 3] and f32[2, 3]");
+  EXPECT_EQ(message([&] { a + cast(a, DType::bf16); }),
+            "[add] expected one dtype, got f32[2, 3] and bf16[2, 3]; cast one of them");
+  EXPECT_EQ(message([&] { slice(a, 1, 2, 5); }),
+            "[slice] [2, 5) of axis 1 does not lie in f32[2, 3]");
+  EXPECT_EQ(message([&] {
+              gather(a,
+                     Tensor(Array::from<int32_t>(default_device(), {1}, std::vector<int32_t>{2})))
+                  .value();
+            }),
             "[gather] index 2 at position 0 is not a row of the table of 2");
 }
 
@@ -64,22 +70,29 @@ TEST(Jit, OneExecutableServesEverySymbolicLength) {
     EXPECT_EQ(y.to_vector<float>(), std::vector<float>(size_t(2 * n), 0.5f));
   }
   EXPECT_EQ(f.traces(), 1u);
-  EXPECT_EQ(message([&] { symbolic(f32({9, 2}, std::vector<float>(18)), 0, tokens); }), "tokens is 9, above its maximum 8");
+  EXPECT_EQ(message([&] {
+              symbolic(f32({9, 2}, std::vector<float>(18)), 0, tokens);
+            }),
+            "tokens is 9, above its maximum 8");
 }
 
 struct State {
   Params params;
   Tensor count;
   template <class F>
-  void each(F&& f) { f(params), f(count); }
+  void each(F&& f) {
+    f(params), f(count);
+  }
 };
 
 TEST(Jit, DonatedStateIsUpdatedInPlaceAndItsOldHandleIsAnError) {
-  auto step = jit([](State s, Tensor g) {
-    s.params["w"] = s.params["w"] - g * 0.5;
-    s.count = s.count + 1.0;
-    return s;
-  }, donate(0));
+  auto step = jit(
+      [](State s, Tensor g) {
+        s.params["w"] = s.params["w"] - g * 0.5;
+        s.count = s.count + 1.0;
+        return s;
+      },
+      donate(0));
   State s{{{"w", f32({2}, {1, 2})}}, f32({}, {0})};
   const Tensor old = s.params["w"];
   const std::byte* bytes = old.value().data();
@@ -100,13 +113,16 @@ TEST(Jit, ADonatedBufferThatSomebodyElseHoldsIsNotOverwritten) {
 }
 
 TEST(Jit, NothingIsAllocatedAfterTheFirstSteps) {
-  auto step = jit([](State s, Tensor x) {
-    auto loss = [&](const Params& p) { return sum(gelu(linear(x, p.at("w"), p.at("b")))); };
-    auto [l, g] = value_and_grad(loss)(s.params);
-    for (auto& [path, p] : s.params) p = p - g.at(path) * 0.1;
-    return std::pair(s, l);
-  }, donate(0));
-  State s{{{"w", f32({4, 3}, std::vector<float>(12, 0.1f))}, {"b", f32({4}, {1, 2, 3, 4})}}, f32({}, {0})};
+  auto step = jit(
+      [](State s, Tensor x) {
+        auto loss = [&](const Params& p) { return sum(gelu(linear(x, p.at("w"), p.at("b")))); };
+        auto [l, g] = value_and_grad(loss)(s.params);
+        for (auto& [path, p] : s.params) p = p - g.at(path) * 0.1;
+        return std::pair(s, l);
+      },
+      donate(0));
+  State s{{{"w", f32({4, 3}, std::vector<float>(12, 0.1f))}, {"b", f32({4}, {1, 2, 3, 4})}},
+          f32({}, {0})};
   const Tensor x = f32({2, 3}, {1, 2, 3, 4, 5, 6});
   Tensor loss;
   const auto run = [&] { std::tie(s, loss) = step(s, x); };
@@ -130,7 +146,8 @@ TEST(Jit, TheMemoryPlanIsWhatARunAllocates) {
   const int64_t live = device.memory().live_bytes;
   Tensor y = f(x, w);
   const MemoryPlan& plan = f.executable()->memory();
-  const double measured = double(device.memory().peak_bytes - live), planned = double(plan.arena_bytes + plan.output_bytes);
+  const double measured = double(device.memory().peak_bytes - live),
+               planned = double(plan.arena_bytes + plan.output_bytes);
   EXPECT_NEAR(measured / planned, 1.0, 0.01);
   EXPECT_LE(double(plan.arena_bytes), 1.05 * double(plan.lower_bound));
 }
@@ -143,7 +160,8 @@ std::vector<float> wave(size_t n, double phase) {
 
 TEST(Passes, FusingChangesNoBit) {
   const Tensors in{f32({9, 16}, wave(144, 0)), f32({16, 16}, wave(256, 1)), f32({16}, wave(16, 2))};
-  const Tensor x = cast(in[0], DType::bf16), w = cast(in[1], DType::bf16), b = cast(in[2], DType::bf16);
+  const Tensor x = cast(in[0], DType::bf16), w = cast(in[1], DType::bf16),
+               b = cast(in[2], DType::bf16);
   const Tensor h = gelu(linear(x, w, b)) + x;
   const Tensor y = layer_norm(h, b, b) * 0.7 + tanh(h) / 3.0 + linear(h, w);
   Tensors out = gradients(sum(cast(y, DType::f32)), in);
@@ -155,7 +173,8 @@ TEST(Passes, FusingChangesNoBit) {
   Executable fused(g, default_device()), plain(g, default_device(), {.fuse = false});
   EXPECT_LT(fused.kernel_count(), plain.kernel_count());
   const std::vector<Array> a = fused.run(inputs), c = plain.run(inputs);
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(std::memcmp(a[i].data(), c[i].data(), a[i].bytes()), 0) << i;
+  for (size_t i = 0; i < a.size(); ++i)
+    EXPECT_EQ(std::memcmp(a[i].data(), c[i].data(), a[i].bytes()), 0) << i;
 }
 
 TEST(Passes, PrintEveryStage) {

@@ -8,7 +8,9 @@
 namespace weft {
 namespace detail {
 
-Tensor mark(const Tensor& t) { return make_one(identity_op, {t}); }
+Tensor mark(const Tensor& t) {
+  return make_one(identity_op, {t});
+}
 
 std::string signature(const Tensors& leaves) {
   std::string s;
@@ -16,13 +18,16 @@ std::string signature(const Tensors& leaves) {
   return s;
 }
 
-std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholders, std::vector<bool> donated, std::any result) {
+std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholders,
+                              std::vector<bool> donated, std::any result) {
   Tensors leaves;
   Graph graph = build_graph(outputs, placeholders, leaves);
   auto traced = std::make_unique<Traced>();
-  for (size_t i = placeholders.size(); i < leaves.size(); ++i) traced->captured.push_back(leaves[i].value());
+  for (size_t i = placeholders.size(); i < leaves.size(); ++i)
+    traced->captured.push_back(leaves[i].value());
   donated.resize(leaves.size(), false);
-  traced->executable = std::make_unique<Executable>(std::move(graph), default_device(), ExecutableOptions{std::move(donated)});
+  traced->executable = std::make_unique<Executable>(std::move(graph), default_device(),
+                                                    ExecutableOptions{std::move(donated)});
   traced->result = std::move(result);
   return traced;
 }
@@ -37,7 +42,8 @@ Tensors call(Traced& traced, const Tensors& leaves, const std::vector<bool>& don
   }
   inputs.insert(inputs.end(), traced.captured.begin(), traced.captured.end());
   Tensors outputs;
-  for (Array& array : traced.executable->run(std::move(inputs))) outputs.emplace_back(std::move(array));
+  for (Array& array : traced.executable->run(std::move(inputs)))
+    outputs.emplace_back(std::move(array));
   return outputs;
 }
 
@@ -46,17 +52,21 @@ Tensors call(Traced& traced, const Tensors& leaves, const std::vector<bool>& don
 void eval(const Tensors& tensors) {
   Tensors pending;  // all outputs of every node asked for
   for (const Tensor& t : tensors)
-    for (size_t i = 0; !t.has_value() && i < t.node()->types.size(); ++i) pending.emplace_back(t.node(), int(i));
+    for (size_t i = 0; !t.has_value() && i < t.node()->types.size(); ++i)
+      pending.emplace_back(t.node(), int(i));
   if (pending.empty()) return;
   Tensors leaves;
   Graph graph = build_graph(pending, {}, leaves);
   std::vector<Array> inputs;
   for (const Tensor& t : leaves) {
     if (!t.has_value())
-      user_error("the value of this {} tensor is not known while a function is traced; return it instead", t.type().str());
+      user_error(
+          "the value of this {} tensor is not known while a function is traced; return it instead",
+          t.type().str());
     inputs.push_back(t.value());
   }
-  // Define-by-run loops build the same graph again and again: its executable is kept under its text.
+  // Define-by-run loops build the same graph again and again: its executable is kept under its
+  // text.
   static std::mutex mutex;
   static std::unordered_map<std::string, std::unique_ptr<Executable>> cache;
   constexpr size_t kept = 256;
@@ -66,7 +76,9 @@ void eval(const Tensors& tensors) {
   key += format("@{}", static_cast<const void*>(&default_device()));
   if (key.find("fn@") != key.npos || cache.size() >= kept) cache.clear();
   std::unique_ptr<Executable>& executable = cache[key];
-  if (!executable) executable = std::make_unique<Executable>(std::move(graph), default_device(), ExecutableOptions{.keep_memory = false});
+  if (!executable)
+    executable = std::make_unique<Executable>(std::move(graph), default_device(),
+                                              ExecutableOptions{.keep_memory = false});
   const std::vector<Array> outputs = executable->run(std::move(inputs));
   for (size_t i = 0; i < pending.size(); ++i) {
     // The node becomes a leaf: what it was computed from is let go.

@@ -1,8 +1,8 @@
-// jit: trace a function once per signature, afterwards only run its executable. value_and_grad and grad: functions of
-// functions. Together:
+// jit: trace a function once per signature, afterwards only run its executable. value_and_grad and
+// grad: functions of functions. Together:
 //
-//   auto loss = [&](const Params& p, const Batch& b) { return cross_entropy(model(p, b.tokens), b.targets); };
-//   auto step = jit([&](State s, Batch b) {
+//   auto loss = [&](const Params& p, const Batch& b) { return cross_entropy(model(p, b.tokens),
+//   b.targets); }; auto step = jit([&](State s, Batch b) {
 //     auto [l, g] = value_and_grad(loss)(s.params, b);
 //     return std::pair(update(s, g), l);
 //   }, donate(0));
@@ -20,12 +20,15 @@
 
 namespace weft {
 
-// Which arguments' buffers a jit function may write its results over. Their handles are errors afterwards.
+// Which arguments' buffers a jit function may write its results over. Their handles are errors
+// afterwards.
 struct Donate {
   std::vector<int> arguments;
 };
 template <class... Index>
-Donate donate(Index... index) { return {{index...}}; }
+Donate donate(Index... index) {
+  return {{index...}};
+}
 
 // One traced signature.
 struct Traced {
@@ -38,7 +41,8 @@ namespace detail {
 // The same tensor as a node of its own, to be differentiated with respect to.
 Tensor mark(const Tensor& t);
 std::string signature(const Tensors& leaves);
-std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholders, std::vector<bool> donated, std::any result);
+std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholders,
+                              std::vector<bool> donated, std::any result);
 // Evaluates the leaves, takes the donated ones away from their handles, runs.
 Tensors call(Traced& traced, const Tensors& leaves, const std::vector<bool>& donated);
 }  // namespace detail
@@ -55,7 +59,8 @@ class Jit {
     std::vector<bool> donated;
     int index = 0;
     [[maybe_unused]] const auto collect = [&](auto& arg) {
-      const bool give = std::find(donated_.arguments.begin(), donated_.arguments.end(), index++) != donated_.arguments.end();
+      const bool give = std::find(donated_.arguments.begin(), donated_.arguments.end(), index++) !=
+                        donated_.arguments.end();
       for_each_tensor(arg, [&](Tensor& t) { leaves.push_back(t), donated.push_back(give); });
     };
     (collect(args), ...);
@@ -71,7 +76,8 @@ class Jit {
       traced = detail::trace(tensors_of(result), placeholders, donated, result);
     }
     last_ = traced.get();
-    return with_tensors(std::any_cast<Result>(traced->result), detail::call(*traced, leaves, donated));
+    return with_tensors(std::any_cast<Result>(traced->result),
+                        detail::call(*traced, leaves, donated));
   }
 
   // How many signatures have been traced.
@@ -87,10 +93,12 @@ class Jit {
 };
 
 template <class F>
-Jit<F> jit(F f, Donate donated = {}) { return Jit<F>(std::move(f), std::move(donated)); }
+Jit<F> jit(F f, Donate donated = {}) {
+  return Jit<F>(std::move(f), std::move(donated));
+}
 
-// f(first, rest...) -> scalar, or a pair or tuple that begins with it. The result: {what f gave, the gradients of the
-// scalar in the shape of `first`}.
+// f(first, rest...) -> scalar, or a pair or tuple that begins with it. The result: {what f gave,
+// the gradients of the scalar in the shape of `first`}.
 template <class F>
 auto value_and_grad(F f) {
   return [f](auto first, auto... rest) {

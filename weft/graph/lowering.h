@@ -1,5 +1,5 @@
-// From graph nodes to kernels: one readable table, keyed by op, device kind and dtypes. Nothing above kernels/ asks
-// which device it is on.
+// From graph nodes to kernels: one readable table, keyed by op, device kind and dtypes. Nothing
+// above kernels/ asks which device it is on.
 #pragma once
 #include <span>
 
@@ -13,7 +13,9 @@ struct View {
   DType dtype = DType::f32;
   Shape shape, strides;
   template <class T>
-  T* as() const { return reinterpret_cast<T*>(data); }
+  T* as() const {
+    return reinterpret_cast<T*>(data);
+  }
   bool contiguous() const { return Layout{shape, strides}.is_contiguous(); }
 };
 
@@ -29,11 +31,14 @@ struct Launch {
 struct KernelRow {
   const Op* op;
   DeviceKind device;
-  // The float type this row is for: fast rows name bf16, f16 or f32; reference rows f64; no type: any.
+  // The float type this row is for: fast rows name bf16, f16 or f32; reference rows f64; no type:
+  // any.
   std::vector<DType> dtypes;  // of the first input, or of the output when there is none; empty: any
   void (*launch)(const Launch& l);
-  size_t (*scratch)(const Launch& l) = nullptr;  // bytes at these shapes; data pointers only say wanted or not
-  bool (*accepts)(const Launch& l) = nullptr;    // whether it takes these strides; null: op.strided says all
+  size_t (*scratch)(const Launch& l) =
+      nullptr;  // bytes at these shapes; data pointers only say wanted or not
+  bool (*accepts)(const Launch& l) =
+      nullptr;  // whether it takes these strides; null: op.strided says all
 };
 
 // The table. Each op family lists its own rows beside its rules.
@@ -53,8 +58,8 @@ KernelRows random_kernels();
 const KernelRow* find_kernel(const Op& op, DeviceKind device, DType dtype);
 
 // Ops that passes create or look for.
-extern const Op fused_pointwise_op, matmul_op, broadcast_op, full_op, cast_op, gelu_op, add_op, mul_op, identity_op,
-    stop_gradient_op, barrier_op, reshape_op, transpose_op, slice_op, split_op,
-    copy_op, layer_norm_grad_op, rms_norm_grad_op;
+extern const Op fused_pointwise_op, matmul_op, broadcast_op, full_op, cast_op, gelu_op, add_op,
+    mul_op, identity_op, stop_gradient_op, precast_op, scatter_add_op, barrier_op, reshape_op,
+    transpose_op, slice_op, split_op, copy_op, layer_norm_grad_op, rms_norm_grad_op;
 
 }  // namespace weft

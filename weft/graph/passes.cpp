@@ -26,7 +26,8 @@ void replace_uses(Graph& g, ValueId from, ValueId to) {
     if (v == from) v = to;
 }
 
-// The nodes of the decomposition of `n`, spliced into g's values; n's outputs are renamed to theirs in `renamed`.
+// The nodes of the decomposition of `n`, spliced into g's values; n's outputs are renamed to theirs
+// in `renamed`.
 std::vector<GraphNode> splice(Graph& g, const GraphNode& n, std::vector<ValueId>& renamed) {
   Tensors in;
   for (const ValueId v : n.in) in.push_back(placeholder(g.values[size_t(v)]));
@@ -63,11 +64,15 @@ void expand_composites(Graph& g, DeviceKind device) {
     std::vector<GraphNode> out;
     std::vector<ValueId> renamed(g.values.size());
     for (size_t i = 0; i < renamed.size(); ++i) renamed[i] = ValueId(i);
-    const auto rename = [&](ValueId v) { return size_t(v) < renamed.size() ? renamed[size_t(v)] : v; };
+    const auto rename = [&](ValueId v) {
+      return size_t(v) < renamed.size() ? renamed[size_t(v)] : v;
+    };
     for (GraphNode n : g.nodes) {
       for (ValueId& v : n.in) v = rename(v);
       if (n.op == &identity_op || n.op == &stop_gradient_op) {
         renamed[size_t(n.out[0])] = n.in[0];
+      } else if (n.op == &precast_op) {
+        renamed[size_t(n.out[0])] = n.in[1];
       } else if (n.op->decompose && !find_kernel(*n.op, device, key_dtype(g, n))) {
         again = true;
         for (GraphNode& inner : splice(g, n, renamed)) out.push_back(std::move(inner));

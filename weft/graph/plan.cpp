@@ -6,7 +6,9 @@
 namespace weft {
 namespace {
 
-bool together(const Block& a, const Block& b) { return a.first <= b.last && b.first <= a.last; }
+bool together(const Block& a, const Block& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
 
 // Places in the given order; returns the arena's size.
 int64_t place_in_order(std::vector<Block>& blocks, const std::vector<size_t>& order) {
@@ -31,7 +33,8 @@ int64_t most_alive(const std::vector<Block>& blocks) {
   int steps = 0;
   for (const Block& b : blocks) steps = std::max(steps, b.last + 2);
   std::vector<int64_t> change(size_t(steps) + 1, 0);
-  for (const Block& b : blocks) change[size_t(b.first)] += b.bytes, change[size_t(b.last) + 1] -= b.bytes;
+  for (const Block& b : blocks)
+    change[size_t(b.first)] += b.bytes, change[size_t(b.last) + 1] -= b.bytes;
   int64_t alive = 0, most = 0;
   for (const int64_t c : change) most = std::max(most, alive += c);
   return most;
@@ -46,14 +49,17 @@ Placement place_blocks(std::vector<Block>& blocks, int64_t alignment) {
   const auto life = [](const Block& b) { return int64_t(b.last - b.first + 1); };
   const auto sorted_by = [&](auto key) {
     std::vector<size_t> o = order;
-    std::stable_sort(o.begin(), o.end(), [&](size_t a, size_t b) { return key(blocks[a]) > key(blocks[b]); });
+    std::stable_sort(o.begin(), o.end(),
+                     [&](size_t a, size_t b) { return key(blocks[a]) > key(blocks[b]); });
     return o;
   };
   const std::vector<std::vector<size_t>> orders = {
       sorted_by([](const Block& b) { return std::pair(b.bytes, int64_t(-b.first)); }),
       sorted_by([&](const Block& b) { return std::pair(b.bytes, life(b)); }),
       sorted_by([&](const Block& b) { return std::pair(life(b), b.bytes); }),
-      sorted_by([&](const Block& b) { return std::pair(int64_t(double(b.bytes) / 4096.0 * double(life(b))), b.bytes); }),
+      sorted_by([&](const Block& b) {
+        return std::pair(int64_t(double(b.bytes) / 4096.0 * double(life(b))), b.bytes);
+      }),
       sorted_by([](const Block& b) { return std::pair(int64_t(-b.first), b.bytes); }),
   };
   std::vector<Block> best;

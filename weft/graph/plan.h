@@ -1,5 +1,5 @@
-// The static memory plan: which bytes every value of an executable lies in, known before anything runs. Plain CPU
-// code over sizes and lifetimes.
+// The static memory plan: which bytes every value of an executable lies in, known before anything
+// runs. Plain CPU code over sizes and lifetimes.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,8 +19,9 @@ struct Placement {
   int64_t lower_bound = 0;  // the most bytes alive in any one step: no placement can need less
 };
 
-// Gives each block an offset such that blocks alive together do not overlap. Largest first, each at the lowest gap that
-// holds it; of several such orders the smallest arena wins. Offsets are multiples of `alignment`.
+// Gives each block an offset such that blocks alive together do not overlap. Largest first, each at
+// the lowest gap that holds it; of several such orders the smallest arena wins. Offsets are
+// multiples of `alignment`.
 Placement place_blocks(std::vector<Block>& blocks, int64_t alignment);
 
 }  // namespace weft

@@ -21,15 +21,21 @@ std::string attr_str(const AttrValue& value) {
     }
     std::string operator()(const Dims& x) const { return x.str(); }
     std::string operator()(DType x) const { return std::string(dtype_name(x)); }
-    std::string operator()(const SubFunction& x) const { return format("fn@{}", static_cast<const void*>(x.get())); }
-    std::string operator()(const ProgramPtr& x) const { return format("program@{}", static_cast<const void*>(x.get())); }
+    std::string operator()(const SubFunction& x) const {
+      return format("fn@{}", static_cast<const void*>(x.get()));
+    }
+    std::string operator()(const ProgramPtr& x) const {
+      return format("program@{}", static_cast<const void*>(x.get()));
+    }
   };
   return std::visit(Visitor{}, value);
 }
 
 }  // namespace
 
-std::string TensorType::str() const { return std::string(dtype_name(dtype)) + dims.str(); }
+std::string TensorType::str() const {
+  return std::string(dtype_name(dtype)) + dims.str();
+}
 
 const AttrValue* Attrs::find(std::string_view name) const {
   for (const auto& [key, value] : items_)
@@ -46,17 +52,21 @@ void Attrs::set(const char* name, AttrValue value) {
   items_.emplace_back(name, std::move(value));
 }
 
-bool Attrs::operator==(const Attrs& other) const { return items_ == other.items_; }
+bool Attrs::operator==(const Attrs& other) const {
+  return items_ == other.items_;
+}
 
 std::string Attrs::str() const {
   std::string s;
-  for (const auto& [key, value] : items_) s += format("{}{}={}", s.empty() ? "" : " ", key, attr_str(value));
+  for (const auto& [key, value] : items_)
+    s += format("{}{}={}", s.empty() ? "" : " ", key, attr_str(value));
   return s;
 }
 
 Node::Node() : id(next_id.fetch_add(1)) {}
 
-// A long chain of pending nodes is freed in a loop: destructors that recurse would exhaust the stack.
+// A long chain of pending nodes is freed in a loop: destructors that recurse would exhaust the
+// stack.
 Node::~Node() {
   std::vector<std::shared_ptr<Node>> doomed;
   const auto take = [&](Tensors& held) {
@@ -81,20 +91,25 @@ const TensorType& Tensor::type() const {
   return node_->types[size_t(index_)];
 }
 
-bool Tensor::has_value() const { return node_ && !node_->values.empty(); }
+bool Tensor::has_value() const {
+  return node_ && !node_->values.empty();
+}
 
 const Array& Tensor::value() const {
   WEFT_CHECK(node_ != nullptr);
   if (node_->donated)
-    user_error("this {} tensor was donated to a jit call, which may have overwritten it; use the call's result",
-               type().str());
+    user_error(
+        "this {} tensor was donated to a jit call, which may have overwritten it; use the call's "
+        "result",
+        type().str());
   if (node_->values.empty()) eval({*this});
   return node_->values[size_t(index_)];
 }
 
 double Tensor::item() const {
   const Array& array = value();
-  if (array.elements() != 1) user_error("item() needs one element, this tensor is {}", type().str());
+  if (array.elements() != 1)
+    user_error("item() needs one element, this tensor is {}", type().str());
   return array.to_vector<double>()[0];
 }
 
@@ -102,7 +117,8 @@ Tensors make_node(const Op& op, Tensors inputs, Attrs attrs) {
   std::vector<TensorType> in;
   for (const Tensor& t : inputs) {
     if (!t) user_error("[{}] input {} is an empty tensor", op.name, in.size());
-    if (t.node()->donated) user_error("[{}] input {} was donated to a jit call", op.name, in.size());
+    if (t.node()->donated)
+      user_error("[{}] input {} was donated to a jit call", op.name, in.size());
     in.push_back(t.type());
   }
   auto node = std::make_shared<Node>();
@@ -140,6 +156,8 @@ Device& default_device() {
   return *chosen_device.load();
 }
 
-void set_default_device(Device& device) { chosen_device = &device; }
+void set_default_device(Device& device) {
+  chosen_device = &device;
+}
 
 }  // namespace weft

@@ -1,5 +1,6 @@
-// Tensor: a light handle to one output of an immutable graph node. Node: an op, its inputs and attributes. Op: the
-// rules of an operation side by side. There is no global graph: nodes own their inputs.
+// Tensor: a light handle to one output of an immutable graph node. Node: an op, its inputs and
+// attributes. Op: the rules of an operation side by side. There is no global graph: nodes own their
+// inputs.
 #pragma once
 #include <functional>
 #include <memory>
@@ -32,16 +33,20 @@ using Tensors = std::vector<Tensor>;
 using SubFunction = std::shared_ptr<const std::function<Tensors(const Tensors&)>>;
 struct PointwiseProgram;  // a fused region (graph/ops/pointwise.h)
 using ProgramPtr = std::shared_ptr<const PointwiseProgram>;
-using AttrValue = std::variant<int64_t, double, std::string, std::vector<int64_t>, Dims, DType, SubFunction, ProgramPtr>;
+using AttrValue = std::variant<int64_t, double, std::string, std::vector<int64_t>, Dims, DType,
+                               SubFunction, ProgramPtr>;
 class Attrs {
  public:
   Attrs() = default;
-  Attrs(std::initializer_list<std::pair<const char*, AttrValue>> items) : items_(items.begin(), items.end()) {}
+  Attrs(std::initializer_list<std::pair<const char*, AttrValue>> items)
+      : items_(items.begin(), items.end()) {}
   bool has(std::string_view name) const { return find(name) != nullptr; }
   int64_t integer(std::string_view name) const { return get<int64_t>(name); }
   double real(std::string_view name) const { return get<double>(name); }
   const std::string& text(std::string_view name) const { return get<std::string>(name); }
-  const std::vector<int64_t>& list(std::string_view name) const { return get<std::vector<int64_t>>(name); }
+  const std::vector<int64_t>& list(std::string_view name) const {
+    return get<std::vector<int64_t>>(name);
+  }
   const Dims& dims(std::string_view name) const { return get<Dims>(name); }
   DType dtype(std::string_view name) const { return get<DType>(name); }
   const PointwiseProgram& program(std::string_view name) const { return *get<ProgramPtr>(name); }
@@ -80,7 +85,9 @@ class Tensor {
   const Array& value() const;
   // value() copied to the host; a scalar's single element.
   template <class T>
-  std::vector<T> to_vector() const { return value().to_vector<T>(); }
+  std::vector<T> to_vector() const {
+    return value().to_vector<T>();
+  }
   double item() const;
 
   const std::shared_ptr<Node>& node() const { return node_; }
@@ -107,7 +114,8 @@ struct Node {
   Node& operator=(const Node&) = delete;
 };
 
-// What a gradient rule sees: the node's inputs and outputs, and the cotangents of its outputs (empty where none).
+// What a gradient rule sees: the node's inputs and outputs, and the cotangents of its outputs
+// (empty where none).
 struct VjpArgs {
   const Tensors& in;
   const Tensors& out;
@@ -119,9 +127,11 @@ struct VjpArgs {
 
 struct Op {
   std::string_view name;
-  // Index letters, as "td,fd->tf"; "..." where all inputs and the output have one shape; "" where letters cannot say.
+  // Index letters, as "td,fd->tf"; "..." where all inputs and the output have one shape; "" where
+  // letters cannot say.
   std::string_view letters;
-  // Checks the inputs and gives the outputs' types. Throws Error(user): a sentence with expected and got.
+  // Checks the inputs and gives the outputs' types. Throws Error(user): a sentence with expected
+  // and got.
   std::vector<TensorType> (*infer)(const std::vector<TensorType>& in, const Attrs& attrs);
   // Cotangents of the inputs; null: not differentiable (its decomposition is tried first).
   Tensors (*vjp)(const VjpArgs& args) = nullptr;
@@ -129,10 +139,11 @@ struct Op {
   Tensors (*decompose)(const Tensors& in, const Attrs& attrs) = nullptr;
   // output i may be written over input in_place[i] (-1: no).
   std::vector<int> in_place = {};
-  bool view = false;    // moves no data when its consumers take strides
-  bool strided = false; // its kernel reads strided inputs
-  bool pure = true;     // equal nodes may be merged
-  int required = 1;     // its kernel always writes the first so many outputs; the others only when read
+  bool view = false;     // moves no data when its consumers take strides
+  bool strided = false;  // its kernel reads strided inputs
+  bool pure = true;      // equal nodes may be merged
+  int required =
+      1;  // its kernel always writes the first so many outputs; the others only when read
 };
 
 // The one way nodes are made: infers types, so that a shape error throws at the call that made it.
@@ -143,10 +154,12 @@ inline Tensor make_one(const Op& op, Tensors inputs, Attrs attrs = {}) {
 
 // A leaf without a value: what jit traces with.
 Tensor placeholder(const TensorType& type);
-// The same value with dimension `axis` declared to be `symbol`, so that jit plans for its maximum once.
+// The same value with dimension `axis` declared to be `symbol`, so that jit plans for its maximum
+// once.
 Tensor symbolic(const Tensor& leaf, int axis, Symbol symbol);
 
-// The device that eval uses for nodes without inputs; one per process, made on first use with all processors.
+// The device that eval uses for nodes without inputs; one per process, made on first use with all
+// processors.
 Device& default_device();
 // Replaces it: tests and `--threads`. The caller keeps it alive.
 void set_default_device(Device& device);

@@ -1,4 +1,5 @@
-// Walking the tensors inside a value: tensors, vectors, maps, pairs and tuples of them, and structs that have
+// Walking the tensors inside a value: tensors, vectors, maps, pairs and tuples of them, and structs
+// that have
 //   template <class F> void each(F&& f) { f(weights); f(bias); }
 // The order is the declaration's (a map's: by key), so two values of one type line up.
 #pragma once
@@ -12,7 +13,9 @@
 namespace weft {
 
 template <class F>
-void for_each_tensor(Tensor& value, F&& f) { f(value); }
+void for_each_tensor(Tensor& value, F&& f) {
+  f(value);
+}
 template <class T, class F>
 void for_each_tensor(std::vector<T>& values, F&& f);
 template <class K, class T, class F>
@@ -23,7 +26,9 @@ template <class A, class B, class F>
 void for_each_tensor(std::pair<A, B>& values, F&& f);
 
 template <class T, class F>
-  requires requires(T& value, void (*visit)(Tensor&)) { value.each([](auto&) {}); }
+requires requires(T& value, void (*visit)(Tensor&)) {
+  value.each([](auto&) {});
+}
 void for_each_tensor(T& value, F&& f) {
   value.each([&](auto& member) { for_each_tensor(member, f); });
 }

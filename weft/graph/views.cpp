@@ -4,8 +4,9 @@
 namespace weft {
 namespace {
 
-// Splits or merges dimensions of a strided array without moving bytes, where that is possible: walks both shapes in
-// groups of equal size; a group of input dimensions must be contiguous within itself.
+// Splits or merges dimensions of a strided array without moving bytes, where that is possible:
+// walks both shapes in groups of equal size; a group of input dimensions must be contiguous within
+// itself.
 std::optional<Shape> reshape_strides(const Shape& shape, const Shape& strides, const Shape& out) {
   Shape result = out;
   int i = shape.rank() - 1, o = out.rank() - 1;
@@ -36,8 +37,8 @@ std::optional<Shape> reshape_strides(const Shape& shape, const Shape& strides, c
 
 }  // namespace
 
-std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape, const Shape& strides, const Shape& out,
-                                          int output) {
+std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape,
+                                          const Shape& strides, const Shape& out, int output) {
   ViewDerivation d{out, strides, 0};
   if (&op == &slice_op) {
     d.offset = strides[int(attrs.integer("axis"))] * attrs.integer("begin");

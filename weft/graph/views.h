@@ -1,4 +1,5 @@
-// Strides of view nodes: reshape, transpose, slice, split and broadcast as another way to walk the same bytes.
+// Strides of view nodes: reshape, transpose, slice, split and broadcast as another way to walk the
+// same bytes.
 #pragma once
 #include <optional>
 
@@ -11,7 +12,7 @@ struct ViewDerivation {
   Shape shape, strides;
   int64_t offset = 0;  // elements
 };
-std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape, const Shape& strides,
-                                          const Shape& out, int output);
+std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, const Shape& shape,
+                                          const Shape& strides, const Shape& out, int output);
 
 }  // namespace weft

@@ -32,7 +32,7 @@ struct ScatterRows {
   int64_t* bad;
 };
 
-// out = 0; out[indices[i]] += grad[i] for ascending i, whatever the threads. Indices outside [0,
+// out = 0 unless `onto`; out[indices[i]] += grad[i] for ascending i, whatever the threads. Indices outside [0,
 // rows) are skipped.
 struct ScatterAddRows {
   const void* grad;  // [n, width], f32, bf16, f16 or f64
@@ -41,6 +41,7 @@ struct ScatterAddRows {
   DType index_dtype;
   int64_t rows, width, n;
   void* out;  // [rows, width], f32, or f64 when grad is
+  bool onto = false;  // add to what out holds
 };
 
 namespace ref {

@@ -1,6 +1,6 @@
-// GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019): learned positions, layer norm
-// before each sub-layer, GELU, tied output weights. Initialisation as in the paper: normal 0.02, residual projections
-// divided by sqrt(2 layers).
+// GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019): learned
+// positions, layer norm before each sub-layer, GELU, tied output weights. Initialisation as in the
+// paper: normal 0.02, residual projections divided by sqrt(2 layers).
 #include <cmath>
 
 #include "weft/models/architectures.h"
@@ -17,22 +17,37 @@ struct Block {
 Block block(const ModelConfig& c, int64_t layer) {
   const std::string path = format("blocks.{}", layer);
   const int64_t hidden = c.hidden ? c.hidden : 4 * c.width;
-  return {{path + ".norm1", c.width}, {path + ".norm2", c.width}, {path + ".attention", c.width, c.heads}, {path + ".mlp", c.width, hidden}};
+  return {{path + ".norm1", c.width},
+          {path + ".norm2", c.width},
+          {path + ".attention", c.width, c.heads},
+          {path + ".mlp", c.width, hidden}};
 }
-nn::Embedding tokens(const ModelConfig& c) { return {"tokens", c.vocab, c.width}; }
-nn::Embedding positions(const ModelConfig& c) { return {"positions", c.context, c.width}; }
-nn::LayerNorm last_norm(const ModelConfig& c) { return {"norm", c.width}; }
+nn::Embedding tokens(const ModelConfig& c) {
+  return {"tokens", c.vocab, c.width};
+}
+nn::Embedding positions(const ModelConfig& c) {
+  return {"positions", c.context, c.width};
+}
+nn::LayerNorm last_norm(const ModelConfig& c) {
+  return {"norm", c.width};
+}
 
 void validate(const ModelConfig& c) {
   const auto in_range = [](const char* name, int64_t value, int64_t most) {
-    if (value < 1 || value > most) user_error("gpt2 needs {} from 1 to {}, got {}", name, most, value);
+    if (value < 1 || value > most)
+      user_error("gpt2 needs {} from 1 to {}, got {}", name, most, value);
   };
-  in_range("vocab", c.vocab, 1 << 24), in_range("context", c.context, 1 << 20), in_range("layers", c.layers, 1024);
+  in_range("vocab", c.vocab, 1 << 24), in_range("context", c.context, 1 << 20),
+      in_range("layers", c.layers, 1024);
   in_range("heads", c.heads, 1024), in_range("dim", c.width, 1 << 17);
-  if (c.width % c.heads != 0) user_error("gpt2 needs heads that divide dim, got {} heads and dim {}", c.heads, c.width);
-  if (c.width / c.heads > 256) user_error("gpt2 needs heads of at most 256, got {} of {}", c.heads, c.width / c.heads);
-  if (c.hidden < 0 || c.hidden > (1 << 20)) user_error("gpt2 needs a hidden size up to {}, got {}", 1 << 20, c.hidden);
-  if (!(c.dropout >= 0 && c.dropout < 1)) user_error("gpt2 needs dropout in [0, 1), got {}", c.dropout);
+  if (c.width % c.heads != 0)
+    user_error("gpt2 needs heads that divide dim, got {} heads and dim {}", c.heads, c.width);
+  if (c.width / c.heads > 256)
+    user_error("gpt2 needs heads of at most 256, got {} of {}", c.heads, c.width / c.heads);
+  if (c.hidden < 0 || c.hidden > (1 << 20))
+    user_error("gpt2 needs a hidden size up to {}, got {}", 1 << 20, c.hidden);
+  if (!(c.dropout >= 0 && c.dropout < 1))
+    user_error("gpt2 needs dropout in [0, 1), got {}", c.dropout);
 }
 
 Params initialize(const ModelConfig& c, uint64_t seed) {
@@ -57,13 +72,16 @@ Tensor hidden(const ModelConfig& c, const Params& p, const ForwardInputs& in) {
   for (int64_t i = 0; i < c.layers; ++i) {
     const Block b = block(c, i);
     nn::KvLayer* cache = in.cache ? &(*in.cache)[size_t(i)] : nullptr;
-    x = x + in.dropout(b.attention(p, b.norm1(p, x), in.where, cache), b.attention.path + ".dropout");
+    x = x +
+        in.dropout(b.attention(p, b.norm1(p, x), in.where, cache), b.attention.path + ".dropout");
     x = x + in.dropout(b.mlp(p, b.norm2(p, x)), b.mlp.path + ".dropout");
   }
   return last_norm(c)(p, x);
 }
 
-const Tensor& head(const ModelConfig&, const Params& p) { return nn::parameter(p, "tokens.weight"); }
+const Tensor& head(const ModelConfig&, const Params& p) {
+  return nn::parameter(p, "tokens.weight");
+}
 
 }  // namespace
 

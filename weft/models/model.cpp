@@ -38,14 +38,17 @@ int64_t parameter_count(const Params& params) {
 
 void check_params(const ModelConfig& config, const Params& params) {
   const Architecture& architecture = find_architecture(config.architecture);
-  const Params wanted = architecture.initialize(config, 0);  // only the shapes are read: nothing is computed
+  const Params wanted =
+      architecture.initialize(config, 0);  // only the shapes are read: nothing is computed
   for (const auto& [path, value] : wanted) {
     const Tensor& found = nn::parameter(params, path);
     if (found.dims() != value.dims())
-      data_error("parameter \"{}\" is {}, but the config asks for {}", path, found.dims().str(), value.dims().str());
+      data_error("parameter \"{}\" is {}, but the config asks for {}", path, found.dims().str(),
+                 value.dims().str());
   }
   for (const auto& [path, value] : params)
-    if (!wanted.contains(path)) data_error("parameter \"{}\" is unknown to {}", path, config.architecture);
+    if (!wanted.contains(path))
+      data_error("parameter \"{}\" is unknown to {}", path, config.architecture);
 }
 
 }  // namespace weft::models

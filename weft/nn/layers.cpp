@@ -17,7 +17,8 @@ void Initializer::constant(const std::string& path, const Dims& dims, double val
 
 const Tensor& parameter(const Params& params, const std::string& path) {
   const auto found = params.find(path);
-  if (found == params.end()) data_error("the model has no parameter \"{}\"; its weights do not fit its config", path);
+  if (found == params.end())
+    data_error("the model has no parameter \"{}\"; its weights do not fit its config", path);
   return found->second;
 }
 
@@ -38,10 +39,13 @@ void LayerNorm::init(Initializer& make) const {
   make.constant(path + ".bias", {width}, 0);
 }
 Tensor LayerNorm::operator()(const Params& params, const Tensor& x) const {
-  return layer_norm(x, parameter(params, path + ".weight"), parameter(params, path + ".bias"), epsilon);
+  return layer_norm(x, parameter(params, path + ".weight"), parameter(params, path + ".bias"),
+                    epsilon);
 }
 
-void Embedding::init(Initializer& make, double stddev) const { make.normal(path + ".weight", {rows, width}, stddev); }
+void Embedding::init(Initializer& make, double stddev) const {
+  make.normal(path + ".weight", {rows, width}, stddev);
+}
 Tensor Embedding::operator()(const Params& params, const Tensor& ids) const {
   return embedding(parameter(params, path + ".weight"), ids);
 }
@@ -51,11 +55,14 @@ void SelfAttention::init(Initializer& make, double stddev, double residual_stdde
   Linear{path + ".out", width, width}.init(make, residual_stddev);
 }
 
-Tensor SelfAttention::operator()(const Params& params, const Tensor& x, const Segments& where, KvLayer* cache) const {
+Tensor SelfAttention::operator()(const Params& params, const Tensor& x, const Segments& where,
+                                 KvLayer* cache) const {
   const Dim tokens = x.dim(0);
   const Tensor qkv = Linear{path + ".qkv", width, 3 * width}(params, x);  // [tokens, 3 * width]
   const Tensors parts = split(qkv, 1, 3);
-  const auto heads_of = [&](size_t part) { return reshape(parts[part], {tokens, heads, width / heads}); };
+  const auto heads_of = [&](size_t part) {
+    return reshape(parts[part], {tokens, heads, width / heads});
+  };
   Tensor k = heads_of(1), v = heads_of(2);
   if (cache) {
     k = cache->k = scatter_rows(cache->k, where.cache_rows, k);

@@ -1,5 +1,6 @@
-// The layers that models are made of: each a struct of sizes with the two functions a model needs, `init` (adds its
-// parameters by path) and `operator()` (builds its part of the graph). Parameters are float tensors by path.
+// The layers that models are made of: each a struct of sizes with the two functions a model needs,
+// `init` (adds its parameters by path) and `operator()` (builds its part of the graph). Parameters
+// are float tensors by path.
 #pragma once
 #include <string>
 
@@ -8,7 +9,8 @@
 
 namespace weft::nn {
 
-// Makes parameters: each a function of (seed, path) alone, so that layouts and orders do not matter.
+// Makes parameters: each a function of (seed, path) alone, so that layouts and orders do not
+// matter.
 class Initializer {
  public:
   explicit Initializer(uint64_t seed);
@@ -60,24 +62,30 @@ struct Embedding {
 struct KvLayer {
   Tensor k, v;
   template <class F>
-  void each(F&& f) { f(k), f(v); }
+  void each(F&& f) {
+    f(k), f(v);
+  }
 };
 
-// Which tokens a forward pass sees and how they belong together. All sequences lie one after another in one list.
+// Which tokens a forward pass sees and how they belong together. All sequences lie one after
+// another in one list.
 struct Segments {
-  Tensor positions;    // i32[tokens]: place in the document
-  Tensor segments;     // i32[n, 4], see attention()
-  Tensor cache_rows;   // i32[tokens]: where a token's key and value go in the cache; empty without one
+  Tensor positions;  // i32[tokens]: place in the document
+  Tensor segments;   // i32[n, 4], see attention()
+  Tensor
+      cache_rows;  // i32[tokens]: where a token's key and value go in the cache; empty without one
   int64_t max_context = 0;  // the longest segment's keys
 };
 
-// Multi-head self-attention with one projection for q, k and v; keys and values go through `cache` when there is one.
+// Multi-head self-attention with one projection for q, k and v; keys and values go through `cache`
+// when there is one.
 struct SelfAttention {
   std::string path;
   int64_t width, heads;
   void init(Initializer& make, double stddev, double residual_stddev) const;
   // The part before the output projection's residual addition.
-  Tensor operator()(const Params& params, const Tensor& x, const Segments& where, KvLayer* cache) const;
+  Tensor operator()(const Params& params, const Tensor& x, const Segments& where,
+                    KvLayer* cache) const;
 };
 
 // down(gelu(up(x))).

@@ -5,7 +5,8 @@
 namespace weft {
 
 Shape::Shape(std::span<const int64_t> dims) : rank_(int(dims.size())) {
-  if (dims.size() > max_rank) user_error("a shape has at most {} dimensions, got {}", max_rank, dims.size());
+  if (dims.size() > max_rank)
+    user_error("a shape has at most {} dimensions, got {}", max_rank, dims.size());
   for (int i = 0; i < rank_; ++i) {
     if (dims[i] < 0) user_error("dimension {} of a shape is {}; it cannot be negative", i, dims[i]);
     dims_[i] = dims[i];
@@ -15,11 +16,14 @@ Shape::Shape(std::span<const int64_t> dims) : rank_(int(dims.size())) {
 int64_t Shape::elements() const {
   int64_t n = 1;
   for (const int64_t d : dims())
-    if (__builtin_mul_overflow(n, d, &n)) user_error("a tensor of shape {} has too many elements", str());
+    if (__builtin_mul_overflow(n, d, &n))
+      user_error("a tensor of shape {} has too many elements", str());
   return n;
 }
 
-bool Shape::operator==(const Shape& other) const { return std::ranges::equal(dims(), other.dims()); }
+bool Shape::operator==(const Shape& other) const {
+  return std::ranges::equal(dims(), other.dims());
+}
 
 std::string Shape::str() const {
   std::string s = "[";
@@ -57,7 +61,8 @@ Array::Array(BufferPtr buffer, size_t byte_offset, DType dtype, Layout layout)
 Array Array::slice(int dim, int64_t begin, int64_t end) const {
   const int rank = shape().rank();
   if (dim < 0 || dim >= rank || begin < 0 || begin > end || end > shape()[dim])
-    user_error("slice [{}, {}) of dimension {} does not lie in shape {}", begin, end, dim, shape().str());
+    user_error("slice [{}, {}) of dimension {} does not lie in shape {}", begin, end, dim,
+               shape().str());
   Array view = *this;
   view.byte_offset_ += size_t(begin * layout_.strides[dim]) * dtype_size(dtype_);
   view.layout_.shape[dim] = end - begin;

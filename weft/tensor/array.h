@@ -1,4 +1,5 @@
-// Shapes, layouts, and arrays: computed bytes with a type and a shape. What files, kernels and checkpoints exchange.
+// Shapes, layouts, and arrays: computed bytes with a type and a shape. What files, kernels and
+// checkpoints exchange.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -18,7 +19,8 @@ constexpr int max_rank = 8;
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<int64_t> dims) : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
+  Shape(std::initializer_list<int64_t> dims)
+      : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const int64_t> dims);
 
   int rank() const { return rank_; }
@@ -41,7 +43,8 @@ struct Layout {
   bool is_contiguous() const;
 };
 
-// A view of bytes on a device: shares its buffer, never copies. Views made by slice, transpose and reshape alias.
+// A view of bytes on a device: shares its buffer, never copies. Views made by slice, transpose and
+// reshape alias.
 class Array {
  public:
   Array() = default;
@@ -53,8 +56,10 @@ class Array {
   static Array from(Device& device, const Shape& shape, std::span<const T> values) {
     Array a(device, dtype_of<T>::value, shape);
     if (int64_t(values.size()) != shape.elements())
-      user_error("an array of shape {} needs {} values, got {}", shape.str(), shape.elements(), values.size());
-    device.copy_from_host(a.data(), reinterpret_cast<const std::byte*>(values.data()), values.size_bytes());
+      user_error("an array of shape {} needs {} values, got {}", shape.str(), shape.elements(),
+                 values.size());
+    device.copy_from_host(a.data(), reinterpret_cast<const std::byte*>(values.data()),
+                          values.size_bytes());
     return a;
   }
 
@@ -89,8 +94,10 @@ class Array {
       using S = decltype(zero);
       const S* from = reinterpret_cast<const S*>(raw.data());
       for (size_t i = 0; i < out.size(); ++i) {
-        if constexpr (std::is_same_v<S, bf16> || std::is_same_v<S, f16>) out[i] = static_cast<T>(float(from[i]));
-        else out[i] = static_cast<T>(from[i]);
+        if constexpr (std::is_same_v<S, bf16> || std::is_same_v<S, f16>)
+          out[i] = static_cast<T>(float(from[i]));
+        else
+          out[i] = static_cast<T>(from[i]);
       }
     });
     return out;

@@ -7,7 +7,9 @@
 namespace weft {
 
 f16::f16(float value) : bits(uint16_t(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT))) {}
-f16::operator float() const { return _cvtsh_ss(bits); }
+f16::operator float() const {
+  return _cvtsh_ss(bits);
+}
 
 DType parse_dtype(std::string_view name) {
   for (int i = 0; i <= int(DType::boolean); ++i)

@@ -9,12 +9,14 @@
 
 namespace weft::train {
 
-// The master weights and AdamW's averages of their gradients and of the squares; all f32, by path.
+// The master weights and AdamW's averages of their gradients and of the squares; all f32, by path. Beside them, where
+// another type computes: the masters rounded to it, which AdamW writes in the same pass and no checkpoint holds.
 struct State {
   Params params, m, v;
+  Params compute = {};
   template <class F>
   void each(F&& f) {
-    f(params), f(m), f(v);
+    f(params), f(m), f(v), f(compute);
   }
 };
 

@@ -12,15 +12,22 @@ Tensor scalar(Device& device, T value) {
   return Array::from<T>(device, {}, std::vector<T>{value});
 }
 
+// The weights that compute, as functions of the masters: their copies where there are any.
+Params weights_of(const Params& params, const Params& compute) {
+  if (compute.empty()) return params;
+  Params weights;
+  for (const auto& [path, master] : params) weights[path] = precast(master, compute.at(path));
+  return weights;
+}
+
 int64_t own_bytes(const Executable* executable) {
   return executable ? executable->memory().output_bytes + executable->memory().arena_bytes : 0;
 }
 
 }  // namespace
 
-Tensor batch_loss(const TrainConfig& config, const Params& params, const Batch::Tensors& batch) {
+Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch::Tensors& batch) {
   const models::Architecture& architecture = models::find_architecture(config.model.architecture);
-  const Params weights = models::cast_params(params, parse_dtype(config.dtype));
   models::ForwardInputs in;
   in.tokens = batch.tokens;
   in.where = {batch.positions, batch.segments, {}, config.model.context};
@@ -46,6 +53,7 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
         adamw({state.params.at(path), state.m.at(path), state.v.at(path)}, grad, hyper, clip.scale,
               {config.beta1, config.beta2, config.epsilon, decay});
     out.state.params[path] = next.param, out.state.m[path] = next.m, out.state.v[path] = next.v;
+    if (!state.compute.empty()) out.state.compute[path] = next.copy;
   }
   return out;
 }
@@ -62,15 +70,15 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device)
       whole_(
           [config](State s, Batch::Tensors batch, Tensor hyper) {
             const auto loss = [&](const Params& params) {
-              return batch_loss(config, params, batch);
+              return batch_loss(config, weights_of(params, s.compute), batch);
             };
             const auto [value, grads] = value_and_grad(loss)(s.params);
             return Whole{update(config, s, grads, hyper), value};
           },
           donate(0)),
       accumulate_(
-          [config](Sum sum, Params params, Batch::Tensors batch, Tensor keep) {
-            const auto loss = [&](const Params& p) { return batch_loss(config, p, batch); };
+          [config](Sum sum, Params params, Params compute, Batch::Tensors batch, Tensor keep) {
+            const auto loss = [&](const Params& p) { return batch_loss(config, weights_of(p, compute), batch); };
             const auto [value, grads] = value_and_grad(loss)(params);
             for (auto& [path, total] : sum.grads)
               total = total * broadcast_to(keep, total.dims()) + grads.at(path);
@@ -88,6 +96,11 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device)
       update_(
           [config](State s, Params grads, Tensor hyper) { return update(config, s, grads, hyper); },
           donate(0)) {
+  const DType dtype = parse_dtype(config.dtype);
+  if (dtype != DType::f32) {
+    state_.compute = models::cast_params(state_.params, dtype);
+    eval(tensors_of(state_.compute));
+  }
   if (config.micro_batches == 1) return;
   for (int64_t l = 0; l < config.lanes; ++l)
     lanes_.push_back({zeros_like(state_.params, device), scalar(device, 0.0f)});
@@ -121,7 +134,7 @@ Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64
     batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample + i * batch_.sequences());
     batch_.set_random(uint64_t(config_.seed), step * parts + i);
     Sum& lane = lanes_[size_t(i / per_lane)];
-    lane = accumulate_(std::move(lane), state_.params, batch_.tensors(),
+    lane = accumulate_(std::move(lane), state_.params, state_.compute, batch_.tensors(),
                        i % per_lane == 0 ? forget_ : keep_);
   }
   for (size_t apart = 1; apart < lanes_.size(); apart *= 2)
@@ -134,7 +147,7 @@ Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64
 
 int64_t Stepper::planned_bytes() const {
   const int64_t params = bytes_of(state_.params);
-  return params * (3 + int64_t(lanes_.size())) + batch_.bytes() + own_bytes(whole_.executable()) +
+  return params * (3 + int64_t(lanes_.size())) + bytes_of(state_.compute) + batch_.bytes() + own_bytes(whole_.executable()) +
          own_bytes(accumulate_.executable()) + own_bytes(merge_.executable()) +
          own_bytes(update_.executable());
 }

@@ -10,9 +10,8 @@
 
 namespace weft::train {
 
-// The batch's loss: weighted sum of the negative log-likelihoods. The masters are cast to the
-// config's dtype.
-Tensor batch_loss(const TrainConfig& config, const Params& params, const Batch::Tensors& batch);
+// The batch's loss: weighted sum of the negative log-likelihoods. `weights` are of the config's dtype.
+Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch::Tensors& batch);
 
 // One step of AdamW. Gradients are clipped to a global norm; weight decay is for tensors with two
 // or more dimensions.
@@ -72,7 +71,7 @@ class Stepper {
   Tensor keep_, forget_;  // f32 scalars 1 and 0: what a lane's sum is multiplied by
   std::vector<Sum> lanes_;
   Jit<std::function<Whole(State, Batch::Tensors, Tensor)>> whole_;
-  Jit<std::function<Sum(Sum, Params, Batch::Tensors, Tensor)>> accumulate_;
+  Jit<std::function<Sum(Sum, Params, Params, Batch::Tensors, Tensor)>> accumulate_;
   Jit<std::function<Sum(Sum, Sum)>> merge_;
   Jit<std::function<Update(State, Params, Tensor)>> update_;
 };

@@ -1,5 +1,6 @@
-// Recomputation: a node that runs a function now and again in the backward pass (Chen et al., "Training Deep Nets with
-// Sublinear Memory Cost", arXiv 1604.06174). It is expanded before anything else.
+// Recomputation: a node that runs a function now and again in the backward pass (Chen et al.,
+// "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174). It is expanded before
+// anything else.
 #include "weft/graph/autodiff.h"
 #include "weft/graph/ops/rules.h"
 
@@ -14,9 +15,12 @@ Types infer_checkpoint(const Types& in, const Attrs& attrs) {
   return out;
 }
 
-Tensors run_function(const Tensors& in, const Attrs& attrs) { return (*attrs.function("function"))(in); }
+Tensors run_function(const Tensors& in, const Attrs& attrs) {
+  return (*attrs.function("function"))(in);
+}
 
-// The function again, over inputs that wait for the cotangents: the two runs are kept apart, and the second comes late.
+// The function again, over inputs that wait for the cotangents: the two runs are kept apart, and
+// the second comes late.
 Tensors checkpoint_vjp(const VjpArgs& a) {
   Tensors held = a.in, cotangents;
   for (const Tensor& g : a.grad)
@@ -40,9 +44,16 @@ Tensors checkpoint_vjp(const VjpArgs& a) {
 
 }  // namespace
 
-const Op barrier_op = {.name = "barrier", .letters = "...", .infer = [](const Types& in, const Attrs&) { return in; },
-                       .vjp = [](const VjpArgs& a) { return a.grad; }, .pure = false};
-const Op checkpoint_op = {.name = "checkpoint", .letters = "", .infer = infer_checkpoint, .vjp = checkpoint_vjp, .decompose = run_function};
+const Op barrier_op = {.name = "barrier",
+                       .letters = "...",
+                       .infer = [](const Types& in, const Attrs&) { return in; },
+                       .vjp = [](const VjpArgs& a) { return a.grad; },
+                       .pure = false};
+const Op checkpoint_op = {.name = "checkpoint",
+                          .letters = "",
+                          .infer = infer_checkpoint,
+                          .vjp = checkpoint_vjp,
+                          .decompose = run_function};
 
 Tensors checkpoint(std::function<Tensors(const Tensors&)> f, const Tensors& inputs) {
   Tensors probe, leaves;
@@ -50,7 +61,9 @@ Tensors checkpoint(std::function<Tensors(const Tensors&)> f, const Tensors& inpu
   build_graph(f(probe), probe, leaves);
   if (leaves.size() != probe.size())
     user_error("[checkpoint] the function uses a tensor that is not one of its inputs; pass it in");
-  return make_node(checkpoint_op, inputs, {{"function", std::make_shared<const std::function<Tensors(const Tensors&)>>(std::move(f))}});
+  return make_node(
+      checkpoint_op, inputs,
+      {{"function", std::make_shared<const std::function<Tensors(const Tensors&)>>(std::move(f))}});
 }
 
 }  // namespace weft

@@ -1,5 +1,5 @@
-// Products with index letters, "td,fd->tf". Letters in both operands and the result are batch; in both operands only,
-// summed over. Gradients are products too: swap the letters.
+// Products with index letters, "td,fd->tf". Letters in both operands and the result are batch; in
+// both operands only, summed over. Gradients are products too: swap the letters.
 #include "weft/kernels/matmul.h"
 
 #include "weft/graph/ops/rules.h"
@@ -16,41 +16,53 @@ struct Letters {
     a = s.substr(0, comma), b = s.substr(comma + 1, arrow - comma - 1), c = s.substr(arrow + 2);
   }
 };
-bool has(const std::string& s, char c) { return s.find(c) != s.npos; }
+bool has(const std::string& s, char c) {
+  return s.find(c) != s.npos;
+}
 
-// attrs: letters, dtype of the result; flags bias, gelu, keep (also give the value before gelu), residual say which
-// extra inputs follow a and b and what the epilogue does; only linear() and the fusion pass set them.
-int64_t flag(const Attrs& attrs, const char* name) { return attrs.has(name) ? attrs.integer(name) : 0; }
+// attrs: letters, dtype of the result; flags bias, gelu, keep (also give the value before gelu),
+// residual say which extra inputs follow a and b and what the epilogue does; only linear() and the
+// fusion pass set them.
+int64_t flag(const Attrs& attrs, const char* name) {
+  return attrs.has(name) ? attrs.integer(name) : 0;
+}
 
 Types infer_matmul(const Types& in, const Attrs& attrs) {
   const Letters l(attrs.text("letters"));
   expect_float(in[0], "matmul", "the operands");
-  expect(in[0].dtype == in[1].dtype, "matmul", "expected operands of one dtype, got {} and {}", in[0].str(), in[1].str());
-  expect(in[0].dims.size() == l.a.size() && in[1].dims.size() == l.b.size(), "matmul", "{} and {} do not fit \"{}\"",
-         in[0].str(), in[1].str(), attrs.text("letters"));
+  expect(in[0].dtype == in[1].dtype, "matmul", "expected operands of one dtype, got {} and {}",
+         in[0].str(), in[1].str());
+  expect(in[0].dims.size() == l.a.size() && in[1].dims.size() == l.b.size(), "matmul",
+         "{} and {} do not fit \"{}\"", in[0].str(), in[1].str(), attrs.text("letters"));
   std::string names = l.a + l.b;
   Dims sizes = in[0].dims;
   sizes.insert(sizes.end(), in[1].dims.begin(), in[1].dims.end());
   for (size_t i = 0; i < names.size(); ++i)
-    expect(sizes[names.find(names[i])] == sizes[i], "matmul", "\"{}\" has two sizes of {}: {} and {}",
-           attrs.text("letters"), names[i], in[0].str(), in[1].str());
+    expect(sizes[names.find(names[i])] == sizes[i], "matmul",
+           "\"{}\" has two sizes of {}: {} and {}", attrs.text("letters"), names[i], in[0].str(),
+           in[1].str());
   TensorType out{attrs.dtype("dtype"), {}};
   for (const char c : l.c) {
-    expect(has(names, c), "matmul", "{} of the result is in no operand of \"{}\"", c, attrs.text("letters"));
+    expect(has(names, c), "matmul", "{} of the result is in no operand of \"{}\"", c,
+           attrs.text("letters"));
     out.dims.push_back(sizes[names.find(c)]);
   }
   size_t next = 2;
   if (flag(attrs, "bias"))
-    expect(in[next].dims.rank() == 1 && in[next].dims[0] == out.dims.back() && in[next].dtype == in[0].dtype, "linear",
-           "the bias {} does not fit the result {}", in[next].str(), out.str()), ++next;
+    expect(in[next].dims.rank() == 1 && in[next].dims[0] == out.dims.back() &&
+               in[next].dtype == in[0].dtype,
+           "linear", "the bias {} does not fit the result {}", in[next].str(), out.str()),
+        ++next;
   if (flag(attrs, "residual"))
-    expect(in[next] == out, "matmul", "the residual {} does not fit the result {}", in[next].str(), out.str()), ++next;
+    expect(in[next] == out, "matmul", "the residual {} does not fit the result {}", in[next].str(),
+           out.str()),
+        ++next;
   if (flag(attrs, "keep")) return {out, out};
   return {out};
 }
 
-// Gradients come before fusion: no epilogue but the bias. A weight's (and a bias's) gradient is left in f32: the sum
-// over tokens is not rounded before the optimizer.
+// Gradients come before fusion: no epilogue but the bias. A weight's (and a bias's) gradient is
+// left in f32: the sum over tokens is not rounded before the optimizer.
 Tensors matmul_vjp(const VjpArgs& args) {
   const Letters l(args.attrs.text("letters"));
   const Tensor &a = args.in[0], &b = args.in[1], g = cast(args.grad[0], a.dtype());
@@ -68,15 +80,18 @@ Tensors matmul_vjp(const VjpArgs& args) {
 struct Group {
   int64_t size = 1, stride = 1;
 };
-Group group_of(const std::string& group, const std::string& letters, const View& v, bool* collapsible) {
+Group group_of(const std::string& group, const std::string& letters, const View& v,
+               bool* collapsible) {
   Group g;
   int64_t next = 0;  // stride that the letter before (outside) must have to merge
   for (size_t i = group.size(); i-- > 0;) {
     const size_t axis = letters.find(group[i]);
     const int64_t size = v.shape[int(axis)], stride = v.strides[int(axis)];
     if (size == 1) continue;
-    if (g.size == 1) g.stride = stride;
-    else if (stride != next) *collapsible = false;
+    if (g.size == 1)
+      g.stride = stride;
+    else if (stride != next)
+      *collapsible = false;
     g.size *= size;
     next = stride * size;
   }
@@ -100,29 +115,40 @@ int64_t size_of(const std::string& group, const std::string& letters, const View
 
 kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
   Letters letters(l.attrs.text("letters"));
-  // The result's last letter belongs to b's columns: else the operands change places, which changes no bit.
+  // The result's last letter belongs to b's columns: else the operands change places, which changes
+  // no bit.
   const bool swapped = !letters.c.empty() && !has(letters.b, letters.c.back());
   if (swapped) std::swap(letters.a, letters.b);
   const Groups groups(letters);
   const View &a = l.in[swapped ? 1 : 0], &b = l.in[swapped ? 0 : 1], &c = l.out[0];
   kernels::Matmul p{};
-  p.m = size_of(groups.m, letters.a, a), p.n = size_of(groups.n, letters.b, b), p.k = size_of(groups.k, letters.a, a);
+  p.m = size_of(groups.m, letters.a, a), p.n = size_of(groups.n, letters.b, b),
+  p.k = size_of(groups.k, letters.a, a);
   p.batch = size_of(groups.batch, letters.a, a);
   p.in = a.dtype, p.out = l.attrs.dtype("dtype");
-  p.a = {a.data, group_of(groups.m, letters.a, a, collapsible).stride, group_of(groups.k, letters.a, a, collapsible).stride,
+  p.a = {a.data, group_of(groups.m, letters.a, a, collapsible).stride,
+         group_of(groups.k, letters.a, a, collapsible).stride,
          group_of(groups.batch, letters.a, a, collapsible).stride, false};
-  p.b = {b.data, group_of(groups.k, letters.b, b, collapsible).stride, group_of(groups.n, letters.b, b, collapsible).stride,
+  p.b = {b.data, group_of(groups.k, letters.b, b, collapsible).stride,
+         group_of(groups.n, letters.b, b, collapsible).stride,
          group_of(groups.batch, letters.b, b, collapsible).stride, false};
-  const Group cm = group_of(groups.m, letters.c, c, collapsible), cn = group_of(groups.n, letters.c, c, collapsible);
+  const Group cm = group_of(groups.m, letters.c, c, collapsible),
+              cn = group_of(groups.n, letters.c, c, collapsible);
   p.c = c.data;
   p.c_row_stride = p.m == 1 ? p.n : cm.stride;
   p.c_batch_stride = group_of(groups.batch, letters.c, c, collapsible).stride;
   if (p.n != 1 && cn.stride != 1) *collapsible = false;
-  const auto unit = [](int64_t x, int64_t y, int64_t nx, int64_t ny) { return x == 1 || y == 1 || nx == 1 || ny == 1; };
-  if (!unit(p.a.row_stride, p.a.col_stride, p.m, p.k) || !unit(p.b.row_stride, p.b.col_stride, p.k, p.n)) *collapsible = false;
+  const auto unit = [](int64_t x, int64_t y, int64_t nx, int64_t ny) {
+    return x == 1 || y == 1 || nx == 1 || ny == 1;
+  };
+  if (!unit(p.a.row_stride, p.a.col_stride, p.m, p.k) ||
+      !unit(p.b.row_stride, p.b.col_stride, p.k, p.n))
+    *collapsible = false;
   size_t next = 2;
   if (flag(l.attrs, "bias")) p.bias = l.in[next++].data;
-  if (flag(l.attrs, "residual")) p.residual = l.in[next++].data, p.residual_row_stride = p.c_row_stride, p.residual_batch_stride = p.c_batch_stride;
+  if (flag(l.attrs, "residual"))
+    p.residual = l.in[next++].data, p.residual_row_stride = p.c_row_stride,
+    p.residual_batch_stride = p.c_batch_stride;
   if (flag(l.attrs, "gelu")) p.activation = kernels::Matmul::gelu_tanh;
   if (flag(l.attrs, "keep")) p.pre_activation = l.out[1].data;
   p.scratch = l.scratch;
@@ -132,34 +158,56 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
 kernels::Matmul checked_params(const Launch& l) {
   bool collapsible = true;
   const kernels::Matmul p = matmul_params(l, &collapsible);
-  WEFT_CHECK(collapsible, "{} with strides {} and {}", l.attrs.text("letters"), l.in[0].strides.str(), l.in[1].strides.str());
+  WEFT_CHECK(collapsible, "{} with strides {} and {}", l.attrs.text("letters"),
+             l.in[0].strides.str(), l.in[1].strides.str());
   return p;
 }
 
 }  // namespace
 
-const Op matmul_op = {.name = "matmul", .letters = "(letters)", .infer = infer_matmul, .vjp = matmul_vjp, .strided = true};
+const Op matmul_op = {.name = "matmul",
+                      .letters = "(letters)",
+                      .infer = infer_matmul,
+                      .vjp = matmul_vjp,
+                      .strided = true};
 
 KernelRows matmul_kernels() {
   const auto accepts = [](const Launch& l) {
     bool collapsible = true;
     matmul_params(l, &collapsible);
-    for (size_t i = 2; i < l.in.size(); ++i) collapsible = collapsible && l.in[i].contiguous();  // bias, residual
+    for (size_t i = 2; i < l.in.size(); ++i)
+      collapsible = collapsible && l.in[i].contiguous();  // bias, residual
     return collapsible;
   };
-  const auto scratch = [](const Launch& l) { return kernels::matmul_scratch_bytes(checked_params(l), l.cpu().threads()); };
+  const auto scratch = [](const Launch& l) {
+    return kernels::matmul_scratch_bytes(checked_params(l), l.cpu().threads());
+  };
   return {
-      {&matmul_op, DeviceKind::cpu, {DType::bf16, DType::f32}, [](const Launch& l) { kernels::cpu::matmul(l.cpu(), checked_params(l)); }, scratch, accepts},
-      {&matmul_op, DeviceKind::cpu, {DType::f64}, [](const Launch& l) { kernels::ref::matmul<double>(checked_params(l)); }, nullptr, accepts},
+      {&matmul_op,
+       DeviceKind::cpu,
+       {DType::bf16, DType::f32},
+       [](const Launch& l) { kernels::cpu::matmul(l.cpu(), checked_params(l)); },
+       scratch,
+       accepts},
+      {&matmul_op,
+       DeviceKind::cpu,
+       {DType::f64},
+       [](const Launch& l) { kernels::ref::matmul<double>(checked_params(l)); },
+       nullptr,
+       accepts},
   };
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b, std::string_view letters, std::optional<DType> out) {
-  return make_one(matmul_op, {a, b}, {{"letters", std::string(letters)}, {"dtype", out.value_or(a.dtype())}});
+Tensor matmul(const Tensor& a, const Tensor& b, std::string_view letters,
+              std::optional<DType> out) {
+  return make_one(matmul_op, {a, b},
+                  {{"letters", std::string(letters)}, {"dtype", out.value_or(a.dtype())}});
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
-  if (w.rank() != 2 || x.rank() < 1) user_error("[linear] expected x[..., d] and w[f, d], got {} and {}", x.type().str(), w.type().str());
+  if (w.rank() != 2 || x.rank() < 1)
+    user_error("[linear] expected x[..., d] and w[f, d], got {} and {}", x.type().str(),
+               w.type().str());
   std::string outer = "abcefgh";
   outer.resize(size_t(x.rank()) - 1);
   Attrs attrs{{"letters", outer + "d,nd->" + outer + "n"}, {"dtype", x.dtype()}};

@@ -7,7 +7,8 @@
 
 namespace weft {
 
-// A fused region: instruction i defines value i, the last is the result. `input` instructions name the node's inputs.
+// A fused region: instruction i defines value i, the last is the result. `input` instructions name
+// the node's inputs.
 struct PointwiseProgram {
   std::vector<kernels::PointwiseInstr> instr;
 };

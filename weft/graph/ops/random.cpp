@@ -1,5 +1,7 @@
-// Random tensors, functions of (seed, step), path and global element index; and dropout, composed of one.
+// Random tensors, functions of (seed, step), path and global element index; and dropout, composed
+// of one.
 #include "weft/base/random.h"
+
 #include "weft/graph/ops/rules.h"
 #include "weft/kernels/random.h"
 
@@ -25,8 +27,14 @@ void run(const Launch& l) {
 
 }  // namespace
 
-const Op uniform_op = {.name = "random_uniform", .letters = "", .infer = infer_random, .vjp = [](const VjpArgs&) { return Tensors{{}}; }};
-const Op normal_op = {.name = "random_normal", .letters = "", .infer = infer_random, .vjp = [](const VjpArgs&) { return Tensors{{}}; }};
+const Op uniform_op = {
+    .name = "random_uniform", .letters = "", .infer = infer_random, .vjp = [](const VjpArgs&) {
+      return Tensors{{}};
+    }};
+const Op normal_op = {
+    .name = "random_normal", .letters = "", .infer = infer_random, .vjp = [](const VjpArgs&) {
+      return Tensors{{}};
+    }};
 
 KernelRows random_kernels() {
   return {
@@ -43,7 +51,8 @@ Tensor random_normal(const Dims& dims, const Tensor& rng, std::string_view path)
 }
 Tensor dropout(const Tensor& x, double p, const Tensor& rng, std::string_view path) {
   if (!(p >= 0 && p < 1)) user_error("[dropout] p must be in [0, 1), got {}", p);
-  const Tensor keep = less_equal(full(x.dims(), DType::f32, p), random_uniform(x.dims(), rng, path));
+  const Tensor keep =
+      less_equal(full(x.dims(), DType::f32, p), random_uniform(x.dims(), rng, path));
   return where(keep, x * (1.0 / (1.0 - p)), zeros(x.dims(), x.dtype()));
 }
 

@@ -1,6 +1,7 @@
 // Reductions over consecutive axes; the axes disappear (keep puts them back as 1 by a reshape).
-#include "weft/graph/ops/rules.h"
 #include "weft/kernels/reduce.h"
+
+#include "weft/graph/ops/rules.h"
 
 namespace weft {
 namespace {
@@ -27,7 +28,9 @@ Tensor spread(const Tensor& g, const VjpArgs& a) {
   return broadcast_to(reshape(g, kept(a.in[0].dims(), first, last)), a.in[0].dims());
 }
 
-Tensors sum_vjp(const VjpArgs& a) { return only(spread(cast(a.grad[0], a.in[0].dtype()), a)); }
+Tensors sum_vjp(const VjpArgs& a) {
+  return only(spread(cast(a.grad[0], a.in[0].dtype()), a));
+}
 
 // All entries that equal the maximum share its gradient.
 Tensors max_vjp(const VjpArgs& a) {
@@ -46,15 +49,18 @@ namespace {
 
 Tensor reduce(const Op& op, const Tensor& x, int first_axis, int last_axis, bool keep, DType out) {
   const int first = x.dims().axis(first_axis), last = x.dims().axis(last_axis);
-  if (first > last) user_error("[{}] axes {} to {} are out of order", op.name, first_axis, last_axis);
-  const Tensor y = make_one(op, {x}, {{"first", int64_t(first)}, {"last", int64_t(last)}, {"dtype", out}});
+  if (first > last)
+    user_error("[{}] axes {} to {} are out of order", op.name, first_axis, last_axis);
+  const Tensor y =
+      make_one(op, {x}, {{"first", int64_t(first)}, {"last", int64_t(last)}, {"dtype", out}});
   return keep ? reshape(y, kept(x.dims(), first, last)) : y;
 }
 
 int64_t count(const Tensor& x, int first, int last) {
   Dim n(1);
   for (int i = x.dims().axis(first); i <= x.dims().axis(last); ++i) n = n * x.dim(i);
-  if (!n.is_constant()) user_error("[mean] the size {} is symbolic; use sum and divide by a tensor", n.str());
+  if (!n.is_constant())
+    user_error("[mean] the size {} is symbolic; use sum and divide by a tensor", n.str());
   return n.constant();
 }
 
@@ -71,21 +77,29 @@ kernels::Reduce reduce_params(const Launch& l, const Op* op) {
   p.in_dtype = l.in[0].dtype;
   p.out_dtype = l.attrs.dtype("dtype");
   p.outer = p.reduce = p.inner = 1;
-  for (int i = 0; i < shape.rank(); ++i) (i < first ? p.outer : i <= last ? p.reduce : p.inner) *= shape[i];
+  for (int i = 0; i < shape.rank(); ++i)
+    (i < first ? p.outer : i <= last ? p.reduce : p.inner) *= shape[i];
   p.in = l.in[0].data;
   p.out = l.out[0].data;
   p.scratch = l.scratch;
   return p;
 }
 template <const Op* op>
-void run_fast(const Launch& l) { kernels::cpu::reduce(l.cpu(), reduce_params(l, op)); }
+void run_fast(const Launch& l) {
+  kernels::cpu::reduce(l.cpu(), reduce_params(l, op));
+}
 template <const Op* op>
-void run_ref(const Launch& l) { kernels::ref::reduce(reduce_params(l, op)); }
+void run_ref(const Launch& l) {
+  kernels::ref::reduce(reduce_params(l, op));
+}
 template <const Op* op>
-size_t scratch(const Launch& l) { return kernels::reduce_scratch_bytes(reduce_params(l, op)); }
+size_t scratch(const Launch& l) {
+  return kernels::reduce_scratch_bytes(reduce_params(l, op));
+}
 template <const Op* op>
 void add_rows(KernelRows& rows) {
-  rows.push_back({op, DeviceKind::cpu, {DType::f32, DType::bf16, DType::f16}, run_fast<op>, scratch<op>});
+  rows.push_back(
+      {op, DeviceKind::cpu, {DType::f32, DType::bf16, DType::f16}, run_fast<op>, scratch<op>});
   rows.push_back({op, DeviceKind::cpu, {}, run_ref<op>});
 }
 
@@ -102,15 +116,21 @@ KernelRows reduce_kernels() {
 Tensor sum(const Tensor& x, int first_axis, int last_axis, bool keep, std::optional<DType> out) {
   return reduce(sum_op, x, first_axis, last_axis, keep, out.value_or(x.dtype()));
 }
-Tensor sum(const Tensor& x) { return x.rank() == 0 ? x : sum(x, 0, -1); }
+Tensor sum(const Tensor& x) {
+  return x.rank() == 0 ? x : sum(x, 0, -1);
+}
 Tensor mean(const Tensor& x, int first_axis, int last_axis, bool keep) {
   const Tensor s = sum(x, first_axis, last_axis, keep, accumulator(x.dtype()));
   return cast(s / double(count(x, first_axis, last_axis)), x.dtype());
 }
-Tensor mean(const Tensor& x) { return x.rank() == 0 ? x : mean(x, 0, -1); }
+Tensor mean(const Tensor& x) {
+  return x.rank() == 0 ? x : mean(x, 0, -1);
+}
 Tensor max(const Tensor& x, int first_axis, int last_axis, bool keep) {
   return reduce(max_op, x, first_axis, last_axis, keep, x.dtype());
 }
-Tensor argmax(const Tensor& x, int axis) { return reduce(argmax_op, x, axis, axis, false, DType::i32); }
+Tensor argmax(const Tensor& x, int axis) {
+  return reduce(argmax_op, x, axis, axis, false, DType::i32);
+}
 
 }  // namespace weft

@@ -41,8 +41,9 @@ Types infer_slice(const Types& in, const Attrs& attrs) {
   const size_t axis = size_t(attrs.integer("axis"));
   const int64_t begin = attrs.integer("begin"), end = attrs.integer("end");
   TensorType out = in[0];
-  expect(out.dims[axis].is_constant() && begin >= 0 && begin <= end && end <= out.dims[axis].constant(), "slice",
-         "[{}, {}) of axis {} does not lie in {}", begin, end, axis, in[0].str());
+  expect(out.dims[axis].is_constant() && begin >= 0 && begin <= end &&
+             end <= out.dims[axis].constant(),
+         "slice", "[{}, {}) of axis {} does not lie in {}", begin, end, axis, in[0].str());
   out.dims[axis] = end - begin;
   return {out};
 }
@@ -60,9 +61,11 @@ Types infer_concat(const Types& in, const Attrs& attrs) {
   int64_t total = 0;
   for (const TensorType& t : in) {
     TensorType aligned = t;
-    expect(t.dims.rank() == out.dims.rank(), "concat", "{} and {} differ in rank", in[0].str(), t.str());
+    expect(t.dims.rank() == out.dims.rank(), "concat", "{} and {} differ in rank", in[0].str(),
+           t.str());
     aligned.dims[axis] = in[0].dims[axis];
-    expect(aligned == in[0], "concat", "{} and {} differ beside axis {}", in[0].str(), t.str(), axis);
+    expect(aligned == in[0], "concat", "{} and {} differ beside axis {}", in[0].str(), t.str(),
+           axis);
     total += t.dims[axis].constant();
   }
   out.dims[axis] = total;
@@ -72,20 +75,24 @@ Types infer_concat(const Types& in, const Attrs& attrs) {
 Types infer_pad(const Types& in, const Attrs& attrs) {
   const size_t axis = size_t(attrs.integer("axis"));
   TensorType out = in[0];
-  expect(attrs.integer("before") >= 0 && attrs.integer("after") >= 0, "pad", "cannot pad by {} and {}",
-         attrs.integer("before"), attrs.integer("after"));
+  expect(attrs.integer("before") >= 0 && attrs.integer("after") >= 0, "pad",
+         "cannot pad by {} and {}", attrs.integer("before"), attrs.integer("after"));
   out.dims[axis] = out.dims[axis].constant() + attrs.integer("before") + attrs.integer("after");
   return {out};
 }
 
 Types infer_broadcast(const Types& in, const Attrs& attrs) {
-  expect(broadcasts_to(in[0].dims, attrs.dims("dims")), "broadcast_to", "{} does not broadcast to {}", in[0].str(),
-         attrs.dims("dims").str());
+  expect(broadcasts_to(in[0].dims, attrs.dims("dims")), "broadcast_to",
+         "{} does not broadcast to {}", in[0].str(), attrs.dims("dims").str());
   return {{in[0].dtype, attrs.dims("dims")}};
 }
 
-Types infer_made(const Types&, const Attrs& attrs) { return {{attrs.dtype("dtype"), attrs.dims("dims")}}; }
-Types infer_first(const Types& in, const Attrs&) { return {in[0]}; }
+Types infer_made(const Types&, const Attrs& attrs) {
+  return {{attrs.dtype("dtype"), attrs.dims("dims")}};
+}
+Types infer_first(const Types& in, const Attrs&) {
+  return {in[0]};
+}
 
 std::vector<int64_t> inverse(const std::vector<int64_t>& p) {
   std::vector<int64_t> q(p.size());
@@ -95,62 +102,114 @@ std::vector<int64_t> inverse(const std::vector<int64_t>& p) {
 
 }  // namespace
 
-const Op reshape_op = {.name = "reshape", .letters = "", .infer = infer_reshape,
-                       .vjp = [](const VjpArgs& a) { return only(reshape(a.grad[0], a.in[0].dims())); },
-                       .view = true, .strided = true};
-const Op transpose_op = {.name = "transpose", .letters = "", .infer = infer_transpose,
-                         .vjp = [](const VjpArgs& a) {
-                           return only(transpose(a.grad[0], inverse(a.attrs.list("permutation"))));
+const Op reshape_op = {
+    .name = "reshape",
+    .letters = "",
+    .infer = infer_reshape,
+    .vjp = [](const VjpArgs& a) { return only(reshape(a.grad[0], a.in[0].dims())); },
+    .view = true,
+    .strided = true};
+const Op transpose_op = {
+    .name = "transpose",
+    .letters = "",
+    .infer = infer_transpose,
+    .vjp =
+        [](const VjpArgs& a) {
+          return only(transpose(a.grad[0], inverse(a.attrs.list("permutation"))));
+        },
+    .view = true,
+    .strided = true};
+const Op slice_op = {.name = "slice",
+                     .letters = "",
+                     .infer = infer_slice,
+                     .vjp =
+                         [](const VjpArgs& a) {
+                           const int axis = int(a.attrs.integer("axis"));
+                           const int64_t size = a.in[0].dim(axis).constant();
+                           return only(pad(a.grad[0], axis, a.attrs.integer("begin"),
+                                           size - a.attrs.integer("end")));
                          },
-                         .view = true, .strided = true};
-const Op slice_op = {.name = "slice", .letters = "", .infer = infer_slice,
-                     .vjp = [](const VjpArgs& a) {
-                       const int axis = int(a.attrs.integer("axis"));
-                       const int64_t size = a.in[0].dim(axis).constant();
-                       return only(pad(a.grad[0], axis, a.attrs.integer("begin"), size - a.attrs.integer("end")));
-                     },
-                     .view = true, .strided = true};
-const Op split_op = {.name = "split", .letters = "", .infer = infer_split,
-                     .vjp = [](const VjpArgs& a) {
-                       Tensors parts = a.grad;
-                       for (size_t i = 0; i < parts.size(); ++i)
-                         if (!parts[i]) parts[i] = zeros(a.out[i].dims(), a.out[i].dtype());
-                       return only(concat(parts, int(a.attrs.integer("axis"))));
-                     },
-                     .view = true, .strided = true, .required = 0};
-const Op broadcast_op = {.name = "broadcast", .letters = "", .infer = infer_broadcast,
-                         .vjp = [](const VjpArgs& a) { return only(sum_to(a.grad[0], a.in[0].dims())); },
-                         .view = true, .strided = true};
-const Op concat_op = {.name = "concat", .letters = "", .infer = infer_concat,
-                      .vjp = [](const VjpArgs& a) {
-                        Tensors grads;
-                        const int axis = int(a.attrs.integer("axis"));
-                        int64_t begin = 0;
-                        for (const Tensor& part : a.in) {
-                          const int64_t size = part.dim(axis).constant();
-                          grads.push_back(slice(a.grad[0], axis, begin, begin + size));
-                          begin += size;
-                        }
-                        return grads;
-                      },
+                     .view = true,
+                     .strided = true};
+const Op split_op = {.name = "split",
+                     .letters = "",
+                     .infer = infer_split,
+                     .vjp =
+                         [](const VjpArgs& a) {
+                           Tensors parts = a.grad;
+                           for (size_t i = 0; i < parts.size(); ++i)
+                             if (!parts[i]) parts[i] = zeros(a.out[i].dims(), a.out[i].dtype());
+                           return only(concat(parts, int(a.attrs.integer("axis"))));
+                         },
+                     .view = true,
+                     .strided = true,
+                     .required = 0};
+const Op broadcast_op = {
+    .name = "broadcast",
+    .letters = "",
+    .infer = infer_broadcast,
+    .vjp = [](const VjpArgs& a) { return only(sum_to(a.grad[0], a.in[0].dims())); },
+    .view = true,
+    .strided = true};
+const Op concat_op = {.name = "concat",
+                      .letters = "",
+                      .infer = infer_concat,
+                      .vjp =
+                          [](const VjpArgs& a) {
+                            Tensors grads;
+                            const int axis = int(a.attrs.integer("axis"));
+                            int64_t begin = 0;
+                            for (const Tensor& part : a.in) {
+                              const int64_t size = part.dim(axis).constant();
+                              grads.push_back(slice(a.grad[0], axis, begin, begin + size));
+                              begin += size;
+                            }
+                            return grads;
+                          },
                       .strided = true};
-const Op pad_op = {.name = "pad", .letters = "", .infer = infer_pad,
-                   .vjp = [](const VjpArgs& a) {
-                     const int axis = int(a.attrs.integer("axis"));
-                     const int64_t before = a.attrs.integer("before");
-                     return only(slice(a.grad[0], axis, before, before + a.in[0].dim(axis).constant()));
-                   },
-                   .strided = true};
+const Op pad_op = {
+    .name = "pad",
+    .letters = "",
+    .infer = infer_pad,
+    .vjp =
+        [](const VjpArgs& a) {
+          const int axis = int(a.attrs.integer("axis"));
+          const int64_t before = a.attrs.integer("before");
+          return only(slice(a.grad[0], axis, before, before + a.in[0].dim(axis).constant()));
+        },
+    .strided = true};
 // What the planner puts where a kernel needs a contiguous input.
-const Op copy_op = {.name = "copy", .letters = "...", .infer = infer_first,
-                    .vjp = [](const VjpArgs& a) { return only(a.grad[0]); }, .strided = true};
+const Op copy_op = {.name = "copy",
+                    .letters = "...",
+                    .infer = infer_first,
+                    .vjp = [](const VjpArgs& a) { return only(a.grad[0]); },
+                    .strided = true};
 const Op full_op = {.name = "full", .letters = "", .infer = infer_made};
 const Op iota_op = {.name = "iota", .letters = "", .infer = infer_made};
 // Passes its input through; stop_gradient has no vjp.
-const Op identity_op = {.name = "identity", .letters = "...", .infer = infer_first,
-                        .vjp = [](const VjpArgs& a) { return only(a.grad[0]); }};
-const Op stop_gradient_op = {.name = "stop_gradient", .letters = "...", .infer = infer_first,
-                             .vjp = [](const VjpArgs&) { return Tensors{{}}; }};
+const Op identity_op = {
+    .name = "identity", .letters = "...", .infer = infer_first, .vjp = [](const VjpArgs& a) {
+      return only(a.grad[0]);
+    }};
+const Op stop_gradient_op = {
+    .name = "stop_gradient", .letters = "...", .infer = infer_first, .vjp = [](const VjpArgs&) {
+      return Tensors{{}};
+    }};
+
+// Inputs master, copy: the copy, whose gradient goes to the master as that of the cast it came
+// from.
+const Op precast_op = {.name = "precast",
+                       .letters = "...,...->...",
+                       .infer =
+                           [](const Types& in, const Attrs&) {
+                             expect(is_float(in[0].dtype) && in[0].dims == in[1].dims, "precast",
+                                    "{} is no cast of {}", in[1].str(), in[0].str());
+                             return Types{in[1]};
+                           },
+                       .vjp =
+                           [](const VjpArgs& a) {
+                             return Tensors{cast(a.grad[0], a.in[0].dtype()), {}};
+                           }};
 
 Tensor sum_to(const Tensor& x, const Dims& dims) {
   Tensor y = x;
@@ -163,9 +222,12 @@ Tensor sum_to(const Tensor& x, const Dims& dims) {
 Tensor full(const Dims& dims, DType dtype, double value) {
   return make_one(full_op, {}, {{"dims", dims}, {"dtype", dtype}, {"value", value}});
 }
-Tensor zeros(const Dims& dims, DType dtype) { return full(dims, dtype, 0); }
+Tensor zeros(const Dims& dims, DType dtype) {
+  return full(dims, dtype, 0);
+}
 Tensor iota(const Dims& dims, int axis, DType dtype) {
-  return make_one(iota_op, {}, {{"dims", dims}, {"dtype", dtype}, {"axis", int64_t(dims.axis(axis))}});
+  return make_one(iota_op, {},
+                  {{"dims", dims}, {"dtype", dtype}, {"axis", int64_t(dims.axis(axis))}});
 }
 Tensor reshape(const Tensor& x, const Dims& dims) {
   return x.dims() == dims ? x : make_one(reshape_op, {x}, {{"dims", dims}});
@@ -180,7 +242,8 @@ Tensor broadcast_to(const Tensor& x, const Dims& dims) {
   return make_one(broadcast_op, {x}, {{"dims", dims}});
 }
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
-  return make_one(slice_op, {x}, {{"axis", int64_t(x.dims().axis(axis))}, {"begin", begin}, {"end", end}});
+  return make_one(slice_op, {x},
+                  {{"axis", int64_t(x.dims().axis(axis))}, {"begin", begin}, {"end", end}});
 }
 Tensors split(const Tensor& x, int axis, int64_t parts) {
   return make_node(split_op, {x}, {{"axis", int64_t(x.dims().axis(axis))}, {"parts", parts}});
@@ -191,8 +254,17 @@ Tensor concat(const Tensors& parts, int axis) {
 }
 Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after, double value) {
   if (before == 0 && after == 0) return x;
-  return make_one(pad_op, {x}, {{"axis", int64_t(x.dims().axis(axis))}, {"before", before}, {"after", after}, {"value", value}});
+  return make_one(pad_op, {x},
+                  {{"axis", int64_t(x.dims().axis(axis))},
+                   {"before", before},
+                   {"after", after},
+                   {"value", value}});
 }
-Tensor stop_gradient(const Tensor& x) { return make_one(stop_gradient_op, {x}); }
+Tensor precast(const Tensor& master, const Tensor& copy) {
+  return make_one(precast_op, {master, copy});
+}
+Tensor stop_gradient(const Tensor& x) {
+  return make_one(stop_gradient_op, {x});
+}
 
 }  // namespace weft

@@ -37,7 +37,7 @@ void scatter_add(CpuStream& stream, const ScatterAddRows& p) {
     const int64_t width = end - begin;
     Out* out = static_cast<Out*>(p.out) + begin;
     const T* grad = static_cast<const T*>(p.grad) + begin;
-    for (int64_t row = 0; row < p.rows; ++row)
+    for (int64_t row = 0; row < p.rows && !p.onto; ++row)
       std::memset(out + row * p.width, 0, size_t(width) * sizeof(Out));
     for (int64_t i = 0; i < p.n; ++i) {
       const int64_t row = index_at(p.indices, p.index_dtype, i);

@@ -18,6 +18,7 @@ void report(int64_t* bad, int64_t i) {
 template <class T, class Out>
 void scatter_add(const ScatterAddRows& p) {
   std::vector<double> sums(size_t(p.rows * p.width));
+  for (size_t e = 0; p.onto && e < sums.size(); ++e) sums[e] = double(static_cast<const Out*>(p.out)[e]);
   for (int64_t i = 0; i < p.n; ++i) {
     const int64_t row = index_at(p.indices, p.index_dtype, i);
     if (row < 0 || row >= p.rows) continue;
