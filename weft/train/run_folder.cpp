@@ -1,5 +1,7 @@
 #include "weft/train/run_folder.h"
 
+#include <charconv>
+
 #include "weft/base/error.h"
 #include "weft/base/json.h"
 
@@ -28,6 +30,15 @@ bool is_run(const std::string& run) {
 }
 std::string checkpoints_of(const std::string& run) {
   return run + "/checkpoints";
+}
+
+std::optional<int64_t> step_in_name(std::string_view name, std::string_view kind) {
+  if (!name.starts_with(kind)) return std::nullopt;
+  int64_t step = 0;
+  const char* const end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kind.size(), end, step);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return step;
 }
 
 void write_run_config(const RunConfig& config, const std::string& run, FileSystem& fs) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "weft/io/checkpoint_files.h"
@@ -29,6 +30,8 @@ void write_run_config(const RunConfig& config, const std::string& run,
 RunConfig read_run_config(const std::string& run);
 
 std::string checkpoints_of(const std::string& run);
+// 12 of "step-00000012" for the kind "step-"; nothing for other names.
+std::optional<int64_t> step_in_name(std::string_view name, std::string_view kind);
 
 // Where a run stands; a checkpoint's meta beside the tensors.
 struct Position {

@@ -1,10 +1,40 @@
 #include "weft/train/saver.h"
 
 #include <chrono>
+#include <map>
+#include <set>
 
+#include "weft/base/error.h"
 #include "weft/base/json.h"
 
 namespace weft::train {
+namespace {
+
+// The best step that a checkpoint knows of; nothing if it is damaged.
+std::optional<int64_t> best_step_of(const std::string& checkpoint) {
+  try {
+    return read_position(open_checkpoint(checkpoint, Verify::sizes)).best_step;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// Best weights stay as long as a checkpoint that knows them as the best does, so that whatever is
+// resumed from has its best weights.
+void prune_best(const std::string& root, FileSystem& fs) {
+  std::set<int64_t> known;
+  std::map<int64_t, std::string> best;
+  for (const DirectoryEntry& entry : list_directory(root)) {
+    const std::string path = root + "/" + entry.name;
+    if (const auto step = step_in_name(entry.name, "best-")) best[*step] = path;
+    if (step_in_name(entry.name, "step-"))
+      if (const auto step = best_step_of(path)) known.insert(*step);
+  }
+  for (const auto& [step, path] : best)
+    if (!known.contains(step)) remove_tree(path, fs);
+}
+
+}  // namespace
 
 Saver::Saver(std::string run, const State& like, Metrics& metrics, FileSystem& fs)
     : run_(std::move(run)), fs_(fs), metrics_(metrics) {
@@ -60,8 +90,7 @@ void Saver::start(const State& state, SaveRequest request) {
   });
 }
 
-// The best weights come first, and older ones go only after the step that knows of them is durable:
-// whatever is resumed from, its best weights are there.
+// The best weights come first: a checkpoint that knows of them is durable after them.
 void Saver::write(const SaveRequest& request) {
   const std::string root = checkpoints_of(run_);
   const int64_t step = request.position.step;
@@ -78,7 +107,7 @@ void Saver::write(const SaveRequest& request) {
   writer.add_tensors("optimizer.safetensors", optimizer_);
   writer.commit(meta);
   prune_checkpoints(root, "step", int(request.config.keep), fs_);
-  if (request.position.best_loss) prune_checkpoints(root, "best", 1, fs_);
+  prune_best(root, fs_);
   write_safetensors(run_ + "/model.safetensors", model_, {}, fs_);
 }
 

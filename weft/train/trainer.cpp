@@ -24,13 +24,12 @@ std::string absolute(const std::string& path) {
   return std::filesystem::absolute(path).lexically_normal().string();
 }
 
-// Broken or later than what is resumed from: their steps will be done again.
+// Broken, or best weights of steps that will be done again.
 void remove_later_checkpoints(const std::string& root, int64_t step, FileSystem& fs) {
   for (const DirectoryEntry& entry : list_directory(root))
-    for (const std::string name : {"step", "best"}) {
-      if (!entry.name.starts_with(name + "-") || entry.kind != EntryKind::directory) continue;
-      if (entry.name > format("{}-{:08}", name, step)) remove_tree(root + "/" + entry.name, fs);
-    }
+    for (const char* kind : {"step-", "best-"})
+      if (step_in_name(entry.name, kind).value_or(0) > step)
+        remove_tree(root + "/" + entry.name, fs);
 }
 
 std::optional<Checkpoint> newest_checkpoint(const std::string& run, FileSystem& fs) {
