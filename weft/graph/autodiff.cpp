@@ -78,15 +78,19 @@ class Cotangents {
   std::unordered_map<const Node*, Tensors> table_;
 };
 
+// Casts take a wider cotangent through, as do ops that change no value; everything else gets its
+// own dtype.
+bool passes_wider(const Op& op) {
+  return &op == &cast_op || &op == &precast_op || &op == &reshape_op || &op == &identity_op;
+}
+
 // The op's own rule, or else the rules of its decomposition.
 Tensors node_vjp(const std::shared_ptr<Node>& node, Tensors grads,
                  const std::vector<bool>& wanted) {
   Tensors out;
   for (size_t i = 0; i < node->types.size(); ++i) {
     out.emplace_back(node, int(i));
-    // Only a cast takes a wider cotangent through; everything else gets its own dtype.
-    if (grads[i] && node->op != &cast_op && node->op != &reshape_op && node->op != &identity_op)
-      grads[i] = cast(grads[i], node->types[i].dtype);
+    if (grads[i] && !passes_wider(*node->op)) grads[i] = cast(grads[i], node->types[i].dtype);
   }
   if (node->op->vjp) {
     Tensors result = node->op->vjp({node->inputs, out, grads, node->attrs, wanted});

@@ -152,6 +152,29 @@ void remove_dead(Graph& g) {
   g.nodes = std::move(out);
 }
 
+void reduce_early(Graph& g) {
+  const std::vector<int> defs = g.definitions();
+  std::vector<std::vector<size_t>> followers(g.nodes.size());
+  std::vector<bool> moved(g.nodes.size(), false);
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    const GraphNode& n = g.nodes[i];
+    if (n.op->view || n.in.size() != 1 || n.out.size() != 1) continue;
+    const int d = defs[size_t(n.in[0])];
+    const size_t in_bytes = g.values[size_t(n.in[0])].max_bytes(),
+                 out_bytes = g.values[size_t(n.out[0])].max_bytes();
+    if (d < 0 || moved[size_t(d)] || out_bytes * 64 > in_bytes) continue;
+    followers[size_t(d)].push_back(i);
+    moved[i] = true;
+  }
+  std::vector<GraphNode> out;
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    if (moved[i]) continue;
+    out.push_back(g.nodes[i]);
+    for (const size_t f : followers[i]) out.push_back(g.nodes[f]);
+  }
+  g.nodes = std::move(out);
+}
+
 void run_passes(Graph& g, DeviceKind device, const PassOptions& options) {
   const auto run = [&](const char* name, auto pass) {
     pass();
@@ -165,6 +188,7 @@ void run_passes(Graph& g, DeviceKind device, const PassOptions& options) {
   if (!options.fuse) return;
   run("fuse_epilogues", [&] { fuse_epilogues(g); });
   run("fuse_pointwise", [&] { fuse_pointwise(g); });
+  run("reduce_early", [&] { reduce_early(g); });
 }
 
 }  // namespace weft

@@ -23,6 +23,10 @@ void fuse_epilogues(Graph& g);
 // Chains of pointwise nodes become one node; broadcasts and constants are read in place.
 void fuse_pointwise(Graph& g);
 
+// Moves a node that reads one large value and gives a small one right behind where that value is
+// made: it is read while it is still in a cache, and need not be kept for it.
+void reduce_early(Graph& g);
+
 struct PassOptions {
   bool fuse = true;              // off: every node its own kernel; same bits, for tests
   std::string* trace = nullptr;  // receives the graph after each pass
