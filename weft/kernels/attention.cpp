@@ -42,7 +42,8 @@ AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape) {
 AttentionBackwardScratch attention_backward_scratch(const AttentionShape& shape) {
   const int64_t depth = attention_depth(shape.head_dim), size = int64_t(dtype_size(shape.dtype));
   const int64_t keys = longest(shape.max_kv_len, shape.kv_rows);
-  const int64_t queries = longest(shape.max_q_len, shape.q_rows);
+  const int64_t all = longest(shape.max_q_len, shape.q_rows);
+  const int64_t chunk = attention_query_chunk(int(depth)), queries = all < chunk ? all : chunk;
   Carver carver;
   AttentionBackwardScratch at;
   at.block = carver.take(attention_backward_block_bytes);
@@ -53,7 +54,7 @@ AttentionBackwardScratch attention_backward_scratch(const AttentionShape& shape)
   for (int64_t* rows : {&at.q_columns, &at.q_rows, &at.do_columns, &at.do_rows})
     *rows = carver.take(queries * depth * size);
   at.dq = carver.take(queries * depth * 4);
-  for (int64_t* row : {&at.lse, &at.d, &at.first, &at.last}) *row = carver.take(queries * 4);
+  for (int64_t* row : {&at.shift, &at.d, &at.first, &at.last}) *row = carver.take(queries * 4);
   at.thread_bytes = carver.end();
   return at;
 }

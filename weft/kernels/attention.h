@@ -3,7 +3,9 @@
 //
 // Numbers. Keys are taken in blocks of attention_key_block, counted from the segment's first key
 // and in ascending order; everything a query row gets depends on its own scores only. So its bits
-// are the same alone, in any batch, in one prefill or several, in decode and in training.
+// are the same alone, in any batch, in one prefill or several, in decode and in training. That goes
+// for the maximum too: the first block in which a row sees a key sets what is subtracted from its
+// scores, and a block sets it anew only where a score would exceed it by more than a factor of 2^8.
 #pragma once
 #include "weft/kernels/kernel.h"
 

@@ -13,8 +13,14 @@ constexpr int attention_depth(int head_dim) {
   return (head_dim + 31) / 32 * 32;
 }
 
-constexpr int64_t attention_forward_tile_bytes = 101 << 10;   // ForwardTile
-constexpr int64_t attention_backward_block_bytes = 80 << 10;  // BackwardBlock
+constexpr int64_t attention_forward_tile_bytes = 85 << 10;    // ForwardTile
+constexpr int64_t attention_backward_block_bytes = 64 << 10;  // BackwardBlock
+
+// Queries of one head that the backward pass takes together: few enough that their rows in both
+// orders and their gradients (12 bytes an element in bf16) stay in a cache of 512 KiB.
+constexpr int attention_query_chunk(int depth) {
+  return 32768 / depth / attention_rows * attention_rows;
+}
 
 struct AttentionForwardScratch {
   int64_t tile, staging;  // staging: [64, depth]
@@ -26,9 +32,9 @@ AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape);
 struct AttentionBackwardScratch {
   int64_t block, staging, pairs;                   // staging, pairs: [64, depth]
   int64_t k, v, k_columns, dk, dv;                 // [keys, depth] of one key and value head
-  int64_t q_columns, q_rows, do_columns, do_rows;  // [queries, depth] of one query head
-  int64_t dq;                                      // [queries, depth] of one query head
-  int64_t lse, d, first, last;                     // [queries]
+  int64_t q_columns, q_rows, do_columns, do_rows;  // [queries, depth] of one chunk
+  int64_t dq;                                      // [queries, depth] of one chunk
+  int64_t shift, d, first, last;                   // [queries]
   int64_t thread_bytes;
 };
 AttentionBackwardScratch attention_backward_scratch(const AttentionShape& shape);

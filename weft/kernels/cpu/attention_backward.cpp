@@ -4,9 +4,10 @@ namespace weft::kernels::cpu::WEFT_ISA {
 namespace {
 
 // One thread's backward work, a key and value head of a segment at a time: its query heads in
-// ascending order; for each, blocks of keys ascending; for each, blocks of queries ascending. So
-// dq sums over keys, dk and dv over heads and queries, all in ascending order. 64 rows from `begin`
-// of any of the arrays lie at begin * depth.
+// ascending order; for each, chunks of queries that stay in the cache; for each, blocks of keys;
+// for each, blocks of queries. So dq sums over keys, dk and dv over heads and queries, all in
+// ascending order. 64 rows from `begin` of any of the arrays lie at begin * depth; queries are
+// counted within their chunk.
 template <class T>
 class Backward {
  public:
@@ -22,7 +23,7 @@ class Backward {
     place(dk_, at.dk), place(dv_, at.dv), place(dq_, at.dq);
     place(q_columns_, at.q_columns), place(q_rows_, at.q_rows);
     place(do_columns_, at.do_columns), place(do_rows_, at.do_rows);
-    place(stats_.lse, at.lse), place(stats_.d, at.d);
+    place(stats_.shift, at.shift), place(stats_.d, at.d);
     place(stats_.first, at.first), place(stats_.last, at.last);
   }
 
@@ -46,11 +47,7 @@ class Backward {
     std::memset(dv_, 0, bytes);
     const int group = shape_.q_heads / shape_.kv_heads;
     for (int h = kv_head * group; h < (kv_head + 1) * group; ++h) run_head(h);
-    for (int j = 0; j < s.kv_len; ++j) {
-      const int64_t row = s.kv_begin + j, at = int64_t{j} * depth_;
-      store_scaled(dk_ + at, F32x16(shape_.scale), row_of<T>(a_.dk, row, kv_head), shape_.head_dim);
-      store_scaled(dv_ + at, F32x16(1.0f), row_of<T>(a_.dv, row, kv_head), shape_.head_dim);
-    }
+    store_keys();
   }
 
   // Rows in no segment.
@@ -63,22 +60,23 @@ class Backward {
   static_assert(sizeof(BackwardBlock<T>) <= attention_backward_block_bytes);
 
   int padded_keys() const { return (segment_->kv_len + block_keys - 1) / block_keys * block_keys; }
-  int padded_queries() const {
-    return (segment_->q_len + block_queries - 1) / block_queries * block_queries;
-  }
 
-  // k and v as A for s and dp; k with its elements in rows as A for dq.
+  // k and v as A for s and dp; k with its elements in rows as A for dq. The next block's rows are
+  // asked for ahead: they lie a stride apart, which no prefetcher follows.
   void pack_keys() {
     const AttentionSegment& s = *segment_;
-    for (int j = 0; j < padded_keys(); ++j) {
-      const bool real = j < s.kv_len;
-      const int64_t row = s.kv_begin + (real ? j : 0), at = int64_t{j} * depth_;
-      const int width = real ? shape_.head_dim : 0;
-      copy_operand<T>(row_of<T>(a_.k, row, kv_head_), width, depth_, k_ + at);
-      copy_operand<T>(row_of<T>(a_.v, row, kv_head_), width, depth_, v_ + at);
+    const auto k = head_rows<T>(a_.k, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
+    const auto v = head_rows<T>(a_.v, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
+    for (int begin = 0; begin < s.kv_len; begin += block_keys) {
+      fetch(k.from(begin + block_keys), block_keys), fetch(v.from(begin + block_keys), block_keys);
+      for (int j = begin; j < begin + block_keys; ++j) {
+        const int64_t row = s.kv_begin + (j < s.kv_len ? j : 0), at = int64_t{j} * depth_;
+        const int width = j < s.kv_len ? shape_.head_dim : 0;
+        copy_operand<T>(row_of<T>(a_.k, row, kv_head_), width, depth_, k_ + at);
+        copy_operand<T>(row_of<T>(a_.v, row, kv_head_), width, depth_, v_ + at);
+      }
+      pack_key_columns(k.from(begin), begin);
     }
-    const Rows<T> keys = head_rows<T>(a_.k, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
-    for (int j = 0; j < padded_keys(); j += block_keys) pack_key_columns(keys.from(j), j);
   }
 
   // [depth][64 keys]. Bf16 is turned by pairs of keys.
@@ -100,26 +98,45 @@ class Backward {
   // q and d_o as B, both ways round, and what is known of each query.
   void pack_queries(int head) {
     const AttentionSegment& s = *segment_;
-    const auto q = head_rows<T>(a_.q, s.q_begin, head, s.q_len, shape_.head_dim);
-    const auto d_o = head_rows<T>(a_.d_o, s.q_begin, head, s.q_len, shape_.head_dim);
-    for (int i = 0; i < padded_queries(); i += 16) {
-      pack_columns16(q.from(i), depth_, q_columns_ + int64_t{i} * depth_, staging_);
-      pack_columns16(d_o.from(i), depth_, do_columns_ + int64_t{i} * depth_, staging_);
+    const int dim = shape_.head_dim;
+    const auto q = head_rows<T>(a_.q, s.q_begin, head, s.q_len, dim).from(chunk_);
+    const auto o = head_rows<T>(a_.o, s.q_begin, head, s.q_len, dim).from(chunk_);
+    const auto d_o = head_rows<T>(a_.d_o, s.q_begin, head, s.q_len, dim).from(chunk_);
+    for (int begin = 0; begin < queries_; begin += block_queries) {
+      const int next = begin + block_queries;
+      fetch(q.from(next), block_queries), fetch(d_o.from(next), block_queries);
+      fetch(o.from(begin), block_queries);
+      pack_both_ways(q.from(begin), q_columns_ + begin * depth_, q_rows_ + begin * depth_);
+      pack_both_ways(d_o.from(begin), do_columns_ + begin * depth_, do_rows_ + begin * depth_);
+      for (int i = begin; i < next; ++i) note_query(i, head);
     }
-    for (int i = 0; i < padded_queries(); i += block_queries) {
-      pack_rows64(q.from(i), depth_, q_rows_ + int64_t{i} * depth_, staging_);
-      pack_rows64(d_o.from(i), depth_, do_rows_ + int64_t{i} * depth_, staging_);
+  }
+  void pack_both_ways(Rows<T> rows, T* columns, T* in_rows) {
+    for (int i = 0; i < block_queries; i += 16)
+      pack_columns16(rows.from(i), depth_, columns + i * depth_, staging_);
+    pack_rows64(rows, depth_, in_rows, staging_);
+  }
+
+  void store_keys() {
+    const AttentionSegment& s = *segment_;
+    const auto dk = head_rows<T>(a_.dk, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
+    const auto dv = head_rows<T>(a_.dv, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
+    for (int j = 0; j < s.kv_len; ++j) {
+      const int64_t row = s.kv_begin + j, at = int64_t{j} * depth_;
+      fetch(dk.from(j + 16), 1), fetch(dv.from(j + 16), 1);
+      store_scaled(dk_ + at, F32x16(shape_.scale), row_of<T>(a_.dk, row, kv_head_),
+                   shape_.head_dim);
+      store_scaled(dv_ + at, F32x16(1.0f), row_of<T>(a_.dv, row, kv_head_), shape_.head_dim);
     }
-    for (int i = 0; i < padded_queries(); ++i) note_query(i, head);
   }
 
   void note_query(int i, int head) {
     const AttentionSegment& s = *segment_;
-    const bool real = i < s.q_len;
-    const Keys keys = real ? visible_keys(shape_, s, i) : Keys{0, 0};
-    const int64_t row = s.q_begin + i;
+    const bool real = i < queries_;
+    const Keys keys = real ? visible_keys(shape_, s, chunk_ + i) : Keys{0, 0};
+    const int64_t row = s.q_begin + chunk_ + i;
     stats_.first[i] = float(keys.begin), stats_.last[i] = float(keys.end);
-    stats_.lse[i] = real ? a_.lse[row * shape_.q_heads + head] * log2_e : 0;
+    stats_.shift[i] = real ? a_.lse[row * shape_.q_heads + head] * -log2_e : 0;
     stats_.d[i] =
         real ? sum_of_products(row_of<T>(a_.o, row, head), row_of<T>(a_.d_o, row, head)) : 0;
   }
@@ -134,110 +151,153 @@ class Backward {
   }
 
   void run_head(int head) {
-    pack_queries(head);
-    std::memset(dq_, 0, size_t(padded_queries()) * size_t(depth_) * 4);
-    for (int key = 0; key < segment_->kv_len; key += block_keys)
-      for (int query = 0; query < segment_->q_len; query += block_queries)
-        if (any_visible(key, query)) run_block(key, query);
-    for (int query = 0; query < segment_->q_len; query += 16) store_dq(query, head);
+    const int chunk = attention_query_chunk(depth_);
+    for (chunk_ = 0; chunk_ < segment_->q_len; chunk_ += chunk) {
+      const int left = segment_->q_len - chunk_;
+      queries_ = left < chunk ? left : chunk;
+      pack_queries(head);
+      std::memset(dq_, 0,
+                  size_t(queries_ + block_queries - 1) / block_queries * block_queries *
+                      size_t(depth_) * 4);
+      run_blocks();
+      for (int query = 0; query < queries_; query += 16) store_dq(query, head);
+    }
   }
 
+  // A block of scores: 64 keys and 64 queries; `pairs` of the block's two ds_pairs is its own.
+  struct Place {
+    int key, query, pairs;
+  };
+  bool any_visible(const Place& at) const {
+    return stats_.first[at.query] < float(at.key + block_keys) &&
+           stats_.last[last_query(at.query)] > float(at.key);
+  }
+  bool all_visible(const Place& at) const {
+    return at.query + block_queries <= queries_ &&
+           stats_.first[last_query(at.query)] <= float(at.key) &&
+           stats_.last[at.query] >= float(at.key + block_keys);
+  }
   int last_query(int query) const {
     const int last = query + block_queries - 1;
-    return last < segment_->q_len ? last : segment_->q_len - 1;
+    return last < queries_ ? last : queries_ - 1;
   }
-  bool any_visible(int key, int query) const {
-    return stats_.first[query] < float(key + block_keys) &&
-           stats_.last[last_query(query)] > float(key);
-  }
-  bool all_visible(int key, int query) const {
-    return query + block_queries <= segment_->q_len &&
-           stats_.first[last_query(query)] <= float(key) &&
-           stats_.last[query] >= float(key + block_keys);
-  }
-
-  // s or dp of 32 keys.
-  Product<T> scores(const Operand<T>* rows, const T* columns, float* to) const {
-    return {.a = rows,
-            .a_stride = depth_,
-            .b = columns,
-            .b_stride = int64_t{depth_} * 16,
-            .c = to,
-            .c_stride = block_queries,
-            .m = 32,
-            .n = block_queries,
-            .k = depth_,
-            .add = false};
-  }
-  // What 32 keys add to their rows of dk or dv.
-  Product<T> row_sums(const Operand<T>* weights, const T* rows, float* to) const {
-    return {.a = weights,
-            .a_stride = block_queries,
-            .b = rows,
-            .b_stride = block_queries * 16,
-            .c = to,
-            .c_stride = depth_,
-            .m = 32,
-            .n = depth_,
-            .k = block_queries,
-            .add = true};
+  // To the next block of which anything is visible, if there is one.
+  bool advance(Place& at) const {
+    at.pairs = 1 - at.pairs;
+    do {
+      if ((at.query += block_queries) >= queries_) at.query = 0, at.key += block_keys;
+      if (at.key >= segment_->kv_len) return false;
+    } while (!any_visible(at));
+    return true;
   }
 
-  // In halves of 32 keys, so that products of one are beside the softmax of the other.
-  void run_block(int key, int query) {
-    BackwardBlock<T>& b = *block_;
+  // In halves of 32 keys: beside the softmax of one half go the scores of the next and what the
+  // half before adds to the sums.
+  void run_blocks() {
+    Place now = {0, -block_queries, 0}, before;
+    if (!advance(now)) return;
     ProductQueue<T> queue;
-    const int64_t q_at = int64_t{query} * depth_;
-    const bool masked = !all_visible(key, query);
-    const auto push_scores = [&](int half) {
-      const int64_t at = int64_t{key + half} * depth_, to = half * block_queries;
-      queue.push(scores(k_ + at, q_columns_ + q_at, b.s + to));
-      queue.push(scores(v_ + at, do_columns_ + q_at, b.dp + to));
-    };
-    const auto push_sums = [&](int half) {
-      const int64_t at = half * block_queries, to = int64_t{key + half} * depth_;
-      queue.push(row_sums(b.p + at, do_rows_ + q_at, dv_ + to));
-      queue.push(row_sums(b.ds + at, q_rows_ + q_at, dk_ + to));
-    };
-    const auto gradients = [&](int half) {
-      const float scale = shape_.scale * log2_e;
-      if (masked)
-        score_gradients<T, true>(b, stats_, query, key, half, scale, queue);
-      else
-        score_gradients<T, false>(b, stats_, query, key, half, scale, queue);
-    };
-    push_scores(0);
+    push_scores(queue, now, 0, 0, block_queries);
     queue.finish();
-    push_scores(32);
-    gradients(0);
-    push_sums(0);
-    gradients(32);
-    push_sums(32);
+    for (bool more = true, first = true; more; first = false) {
+      push_scores(queue, now, 32, 0, early);
+      if (!first) push_sums(queue, before, 32), push_dq(queue, before);
+      push_scores(queue, now, 32, early, block_queries);
+      softmax(queue, now, 0);
+
+      Place next = now;
+      more = advance(next);
+      if (more) push_scores(queue, next, 0, 0, early);
+      push_sums(queue, now, 0);
+      if (more) push_scores(queue, next, 0, early, block_queries);
+      softmax(queue, now, 32);
+      before = now, now = next;
+    }
+    push_sums(queue, before, 32), push_dq(queue, before);
     queue.finish();
-    run_product<T>({.a = k_columns_ + int64_t{key} * depth_,
-                    .a_stride = block_keys,
-                    .b = b.ds_pairs,
-                    .b_stride = block_keys * 16,
-                    .c = dq_ + q_at,
+  }
+
+  static constexpr int early = p_begin<T> > 0 ? 32 : 0;  // queries whose scores lie beside p
+
+  void softmax(ProductQueue<T>& queue, const Place& at, int half) {
+    const HalfBlock<T> h = {.s = block_->s + half * block_queries,
+                            .dp = block_->dp + half * block_queries,
+                            .ds_pairs = block_->ds_pairs[at.pairs],
+                            .stats = stats_,
+                            .query = at.query,
+                            .key = at.key + half,
+                            .key_in_block = half,
+                            .scale = shape_.scale * log2_e};
+    all_visible(at) ? run_half<T, false>(h, queue) : run_half<T, true>(h, queue);
+  }
+
+  // s and dp of 32 keys and queries [from, to) of a block.
+  void push_scores(ProductQueue<T>& queue, const Place& at, int half, int from, int to) {
+    if (from == to) return;
+    const int64_t keys = int64_t{at.key + half} * depth_;
+    const int queries = (at.query + from) * depth_;
+    Product<T> p = {.a = k_ + keys,
+                    .a_stride = depth_,
+                    .b = q_columns_ + queries,
+                    .b_stride = int64_t{depth_} * 16,
+                    .c = block_->s + half * block_queries + from,
                     .c_stride = block_queries,
-                    .m = depth_,
-                    .n = block_queries,
-                    .k = block_keys,
-                    .add = true});
+                    .m = 32,
+                    .n = to - from,
+                    .k = depth_,
+                    .add = false};
+    queue.push(p);
+    p.a = v_ + keys, p.b = do_columns_ + queries;
+    p.c = block_->dp + half * block_queries + from;
+    queue.push(p);
+  }
+
+  // What 32 keys add to their rows of dv and dk.
+  void push_sums(ProductQueue<T>& queue, const Place& at, int half) {
+    const int64_t keys = int64_t{at.key + half} * depth_;
+    Product<T> p = {.a = p_of<T>(block_->s + half * block_queries),
+                    .a_stride = p_stride<T>,
+                    .b = do_rows_ + at.query * depth_,
+                    .b_stride = block_queries * 16,
+                    .c = dv_ + keys,
+                    .c_stride = depth_,
+                    .m = 32,
+                    .n = depth_,
+                    .k = block_queries,
+                    .add = true};
+    queue.push(p);
+    p.a = p_of<T>(block_->dp + half * block_queries), p.b = q_rows_ + at.query * depth_;
+    p.c = dk_ + keys;
+    queue.push(p);
+  }
+
+  void push_dq(ProductQueue<T>& queue, const Place& at) {
+    queue.push({.a = k_columns_ + int64_t{at.key} * depth_,
+                .a_stride = block_keys,
+                .b = block_->ds_pairs[at.pairs],
+                .b_stride = block_keys * 16,
+                .c = dq_ + at.query * depth_,
+                .c_stride = block_queries,
+                .m = depth_,
+                .n = block_queries,
+                .k = block_keys,
+                .add = true});
   }
 
   // 16 queries; dq_ holds blocks of [depth][64 queries].
   void store_dq(int query, int head) {
     const int inner = query % block_queries;
-    const float* from = dq_ + int64_t{query - inner} * depth_ + inner;
+    const auto dq = head_rows<T>(a_.dq, segment_->q_begin, head, segment_->q_len, shape_.head_dim);
+    fetch(dq.from(chunk_ + query + 16), 16);
+    const float* from = dq_ + (query - inner) * depth_ + inner;
     float* turned = block_->s;  // [16 queries][depth]
     static_assert(sizeof block_->s >= 16 * attention_max_head_dim * sizeof(float));
     for (int i = 0; i < depth_; i += 16)
       transpose_words(from + i * block_queries, int64_t{block_queries}, turned + i,
                       int64_t{depth_});
-    for (int r = 0; r < 16 && query + r < segment_->q_len; ++r)
+    for (int r = 0; r < 16 && query + r < queries_; ++r)
       store_scaled(turned + r * depth_, F32x16(shape_.scale),
-                   row_of<T>(a_.dq, segment_->q_begin + query + r, head), shape_.head_dim);
+                   row_of<T>(a_.dq, segment_->q_begin + chunk_ + query + r, head), shape_.head_dim);
   }
 
   const AttentionBackward& a_;
@@ -249,7 +309,7 @@ class Backward {
   float *dk_, *dv_, *dq_;
   QueryStats stats_;
   const AttentionSegment* segment_ = nullptr;
-  int kv_head_ = 0;
+  int kv_head_ = 0, chunk_ = 0, queries_ = 0;  // chunk_: its first query; queries_: in it
 };
 
 template <class T>

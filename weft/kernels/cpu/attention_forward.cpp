@@ -73,13 +73,13 @@ class Forward {
     return b.end - b.begin + 1;
   }
 
-  // Streamed rows come from memory, a stride apart: what the next block needs is asked for on the
-  // way, its keys and the values of this one.
+  // Rows lie a stride apart, which no prefetcher follows: what is needed next is asked for on the
+  // way, the next block's keys and the values that come after these keys.
   void pack_k(int block, T* to) {
     for (int i = 0; i < block_keys; i += 16) {
-      const int row = block * block_keys + i;
-      if (streamed_) fetch(keys_.from(row + block_keys), 16);
-      if (streamed_ && block > 0) fetch(values_.from(row - block_keys), 16);
+      const int row = block * block_keys + i, value = streamed_ ? row - block_keys : row;
+      fetch(keys_.from(row + block_keys), 16);
+      if (value >= 0) fetch(values_.from(value), 16);
       pack_columns16(keys_.from(row), depth_, to + i * depth_, staging_);
     }
   }
@@ -126,27 +126,34 @@ class Forward {
     Place p = place(first);
     for (int r = 0; r < rows; ++r, step(p)) {
       const Keys keys = visible_keys(shape_, *segment_, p.query);
-      t.first[r] = keys.begin, t.last[r] = keys.end;
+      t.first[r] = float(keys.begin), t.last[r] = float(keys.end);
       copy_operand<T>(row_of<T>(a_.q, p.row, p.head), shape_.head_dim, depth_, t.q + r * depth_);
     }
     for (int r = rows; r < tile_rows; ++r) t.first[r] = t.last[r] = 0;
     const size_t unused = size_t(tile_rows - rows) * size_t(depth_);
     std::memset(static_cast<void*>(t.q + rows * depth_), 0, unused * sizeof t.q[0]);
-    for (float& m : t.m) m = never_seen;
-    std::memset(t.l, 0, sizeof t.l);
-    std::memset(t.o, 0, size_t(tile_rows) * size_t(depth_) * 4);
     t.risen = 0;
+  }
+
+  // What the tile from row `first` on will read and write, into the cache.
+  void fetch_tile(int first) const {
+    const int count = segment_->q_len * group_ - first;
+    Place p = place(first);
+    for (int r = 0; r < tile_rows && r < count; ++r, step(p)) {
+      fetch(head_rows<T>(a_.q, p.row, p.head, 1, shape_.head_dim), 1);
+      fetch(head_rows<T>(a_.o, p.row, p.head, 1, shape_.head_dim), 1);
+    }
   }
 
   // Every row of the tile sees all keys of the block.
   bool all_visible(int block, int rows) const {
-    return tile_->first[rows - 1] <= block * block_keys &&
-           tile_->last[0] >= (block + 1) * block_keys;
+    return tile_->first[rows - 1] <= float(block * block_keys) &&
+           tile_->last[0] >= float((block + 1) * block_keys);
   }
 
   // Keys of the block that any row sees, up to a multiple of 32.
   int keys_seen(int block, int rows) const {
-    return tile_->last[rows - 1] - block * block_keys > 32 ? 64 : 32;
+    return tile_->last[rows - 1] > float(block * block_keys + 32) ? 64 : 32;
   }
 
   void run_tile(int tile) {
@@ -155,35 +162,39 @@ class Forward {
     const int rows = left < tile_rows ? left : tile_rows;
     const Keys b = blocks(*segment_, tile);
     load_tile(first, rows);
-    if (b.begin < b.end)
-      run_product(scores<T>(t.q, k_block(b.begin), t.s[0], rows, keys_seen(b.begin, rows), depth_));
-    for (int block = b.begin; block < b.end; ++block) run_block(block, b, rows);
-    if (b.begin < b.end)
-      run_product(values<T>(t.p[(b.end - b.begin - 1) % 2], v_block(b.end - 1), t.o, rows,
-                            keys_seen(b.end - 1, rows), depth_));
+    fetch_tile(first + tile_rows);
+    if (b.begin == b.end) {
+      std::memset(t.l, 0, sizeof t.l);
+      std::memset(t.o, 0, size_t(tile_rows) * size_t(depth_) * 4);
+    } else {
+      run_product(
+          scores<T>(t.q, k_block(b.begin), t.s[0], rows, 0, keys_seen(b.begin, rows), depth_));
+      for (int block = b.begin; block < b.end; ++block) run_block(block, b, rows);
+      run_product(values<T>(t.s[(b.end - b.begin - 1) % 2], v_block(b.end - 1), t.o, rows,
+                            keys_seen(b.end - 1, rows), depth_, b.begin + 1 < b.end));
+    }
     store_tile(first, rows);
   }
 
   void run_block(int block, Keys blocks, int rows) {
     ForwardTile<T>& t = *tile_;
     const int now = (block - blocks.begin) % 2;
-    const bool next = block + 1 < blocks.end, previous = block > blocks.begin;
+    const bool next = block + 1 < blocks.end, first = block == blocks.begin;
     const Round<T> round = {.q = t.q,
                             .next_k = next ? k_block(block + 1) : nullptr,
-                            .next_s = t.s[1 - now],
+                            .previous_v = first ? nullptr : v_block(block - 1),
                             .s = t.s[now],
-                            .p = t.p[now],
-                            .previous_p = t.p[1 - now],
-                            .previous_v = previous ? v_block(block - 1) : nullptr,
+                            .other_s = t.s[1 - now],
                             .rows = rows,
                             .depth = depth_,
                             .key = block * block_keys,
                             .next_keys = next ? keys_seen(block + 1, rows) : 0,
+                            .adds = block > blocks.begin + 1,
                             .scale = shape_.scale * log2_e};
     if (all_visible(block, rows))
-      run_round<T, false>(t, round);
+      first ? run_round<T, true, false>(t, round) : run_round<T, false, false>(t, round);
     else
-      run_round<T, true>(t, round);
+      first ? run_round<T, true, true>(t, round) : run_round<T, false, true>(t, round);
   }
 
   void store_tile(int first, int rows) {
@@ -198,7 +209,7 @@ class Forward {
     if (!a_.lse) return;
     for (int r = 0; r < rows; r += 16) {
       const F32x16 sum = F32x16::load(lse + r);
-      const F32x16 value = fma(F32x16::load(t.m + r), F32x16(ln_2), log(sum));
+      const F32x16 value = fnma(F32x16::load(t.shift + r), F32x16(ln_2), log(sum));
       select(sum == F32x16(), F32x16(-infinity), value).store(lse + r);
     }
     p = place(first);

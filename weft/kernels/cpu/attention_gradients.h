@@ -11,14 +11,13 @@ constexpr int block_queries = attention_rows;
 
 template <class T>
 struct alignas(64) BackwardBlock {
-  float s[block_keys * block_queries], dp[block_keys * block_queries];
-  Operand<T> p[block_keys * block_queries], ds[block_keys * block_queries];
-  T ds_pairs[block_keys * block_queries];  // ds as B: [queries / 16][keys / w][16][w]
+  float s[block_keys * block_queries], dp[block_keys * block_queries];  // p and ds in their place
+  T ds_pairs[2][block_keys * block_queries];  // ds as B: [queries / 16][keys / w][16][w]
 };
 
 // What there is about each query of a head, padded to whole blocks.
 struct QueryStats {
-  float *lse, *d;       // lse times log2(e)
+  float *shift, *d;     // p = 2^(score log2(e) + shift)
   float *first, *last;  // keys [first, last) are visible; exact below 2^24
 };
 
@@ -42,47 +41,60 @@ struct Gradient {
   Lanes16 p, ds;
 };
 
-// 16 queries from `query` of the head on and one key, by their place `at` in the block.
+// One half of a block: 32 keys and all queries.
+template <class T>
+struct HalfBlock {
+  float *s, *dp;
+  T* ds_pairs;
+  QueryStats stats;
+  int query, key;  // the first of each, as the statistics count them
+  int key_in_block;
+  float scale;  // times log2(e)
+};
+
+// 16 queries from `query` of the half on and key `key` of it.
 template <class T, bool masked>
-WEFT_INLINE inline Gradient score_gradient(const BackwardBlock<T>& block, const QueryStats& stats,
-                                           int64_t query, float key, int at, F32x16 scale) {
-  const F32x16 x = fma(F32x16::load(block.s + at), scale, -F32x16::load(stats.lse + query));
-  F32x16 p = power_of_two<T>(x);
+WEFT_INLINE inline Gradient score_gradient(const HalfBlock<T>& half, int query, int key) {
+  const int at = key * block_queries + query, i = half.query + query;
+  F32x16 p = power_of_two<T>(
+      fma(F32x16::load(half.s + at), F32x16(half.scale), F32x16::load(half.stats.shift + i)));
   if constexpr (masked) {
-    const Mask16 visible = (F32x16::load(stats.first + query) <= F32x16(key)) &
-                           (F32x16(key) < F32x16::load(stats.last + query));
-    p = select(visible, p, F32x16());
+    const F32x16 position = float(half.key + key);
+    p = select((F32x16::load(half.stats.first + i) <= position) &
+                   (position < F32x16::load(half.stats.last + i)),
+               p, F32x16());
   }
   Gradient g;
   g.p = p;
-  g.ds = p * (F32x16::load(block.dp + at) - F32x16::load(stats.d + query));
+  g.ds = p * (F32x16::load(half.dp + at) - F32x16::load(half.stats.d + i));
   return g;
 }
 
-// From s and dp to p and ds, for 32 keys from the block's key `begin` on. masked: not every query
-// sees every key. `beside` is run on the way.
+// From s and dp to p and ds, for two keys and 32 queries. masked: not every query sees every key.
 template <class T, bool masked>
-void score_gradients(BackwardBlock<T>& block, const QueryStats& stats, int64_t query, int key,
-                     int begin, float scale_log2, ProductQueue<T>& beside) {
-  const F32x16 scale = scale_log2;
-  for (int c = begin; c < begin + 32; c += 2) {
-    beside.advance(c - begin + 2, 32);
-    for (int i = 0; i < block_queries; i += 32) {
-      Gradient g[2][2];
-      WEFT_UNROLL for (int n = 0; n < 4; ++n) {
-        const int row = c + n / 2, column = i + n % 2 * 16;
-        g[n / 2][n % 2] = score_gradient<T, masked>(block, stats, query + column, float(key + row),
-                                                    row * block_queries + column, scale);
-      }
-      WEFT_UNROLL for (int n = 0; n < 2; ++n) {
-        const int at = (c + n) * block_queries + i;
-        store_rounded<T>(g[n][0].p, g[n][1].p, block.p + at);
-        store_rounded<T>(g[n][0].ds, g[n][1].ds, block.ds + at);
-        store_pair(g[0][n].ds, g[1][n].ds, c, block.ds_pairs + (i + n * 16) * block_keys);
-      }
-    }
+WEFT_INLINE inline void score_gradients(const HalfBlock<T>& half, int query, int key) {
+  Gradient g[2][2];
+  WEFT_UNROLL for (int n = 0; n < 4; ++n) {
+    g[n / 2][n % 2] = score_gradient<T, masked>(half, query + n % 2 * 16, key + n / 2);
   }
-  beside.finish();
+  WEFT_UNROLL for (int n = 0; n < 2; ++n) {
+    const int at = (key + n) * p_stride<T> + query;
+    store_rounded<T>(g[n][0].p, g[n][1].p, p_of<T>(half.s) + at);
+    store_rounded<T>(g[n][0].ds, g[n][1].ds, p_of<T>(half.dp) + at);
+    store_pair(g[0][n].ds, g[1][n].ds, half.key_in_block + key,
+               half.ds_pairs + (query + n * 16) * block_keys);
+  }
+}
+
+// Of a row the later queries come first: their probabilities lie where their scores were.
+template <class T, bool masked>
+void run_half(const HalfBlock<T> half, ProductQueue<T>& queue) {
+  for (int key = 0; key < 32; key += 4) {
+    queue.beside(key + 4, 32, [&](int i) WEFT_INLINE {
+      score_gradients<T, masked>(half, 32 - i % 2 * 32, key + i / 2 * 2);
+    });
+  }
+  queue.finish();
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

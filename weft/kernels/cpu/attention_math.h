@@ -1,6 +1,6 @@
 // Powers of two for softmax: cheaper than vmath.h's and as exact as what they are used for.
 #pragma once
-#include "weft/kernels/cpu/attention_product.h"
+#include "weft/kernels/cpu/attention_tiles.h"
 #include "weft/kernels/cpu/vmath.h"
 
 namespace weft::kernels::cpu::WEFT_ISA {

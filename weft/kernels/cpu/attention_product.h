@@ -6,7 +6,7 @@
 //   B  packed in tiles of 16 columns: [n / 16][k / w][16][w] of T, w = pair_width<T>. For bf16
 //      neighbours in k lie side by side, and 32 of k make one AMX tile.
 //
-// n and k are multiples of 32. Rows of A and C past m, up to a multiple of 16, exist and may
+// n and k are multiples of 32. Rows of A and C past m, up to 16 or a multiple of 32, exist and may
 // be used.
 #pragma once
 #include "weft/kernels/cpu/rows.h"
@@ -151,156 +151,27 @@ void run_product(const Product<T>& p) {
   product_rows<1, tiles_together>(p, product_rows<rows_together<T>, tiles_together>(p, 0));
 }
 
-// Where there are no tiles there is nothing to overlap: products run at once.
+// Products to be run beside vector work, in the order they came: C must not be read nor A and B be
+// written before finish(). Where there are no tiles there is nothing to overlap, and they run at
+// once.
 template <class T>
 class ProductQueue {
  public:
   void push(const Product<T>& p) { run_product(p); }
-  void advance(int /*done*/, int /*of*/) {}
+  // Runs the four pieces of vector work f(0) to f(3), and products until done / of of them are
+  // done.
+  template <class F>
+  WEFT_INLINE void beside(int /*done*/, int /*of*/, F f) {
+    WEFT_UNROLL for (int i = 0; i < 4; ++i) f(i);
+  }
   void finish() {}
 };
 
-#if defined(__AMX_TILE__)
-
-// Tiles 0 to 3 accumulate, 4 and 5 hold A, 6 and 7 hold B; all are 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-// For the lifetime of a thread's work.
-class UseTiles {
- public:
-  UseTiles() {
-    const TileConfig config;
-    asm volatile("" : : "r"(&config) : "memory");  // the intrinsic reads it unknown to the compiler
-    _tile_loadconfig(&config);
-  }
-  ~UseTiles() { _tile_release(); }
-};
-
-// Tile loads are unknown to the compiler as reads of memory: stores must not move past this.
-WEFT_INLINE inline void order_memory() {
-  asm volatile("" : : : "memory");
-}
-
-template <int m, int n>  // in tiles of 16, 1 or 2
-WEFT_INLINE inline void load_sums(const float* c, int64_t c_stride) {
-  const int64_t bytes = c_stride * 4;
-  _tile_loadd(0, c, bytes);
-  if constexpr (n > 1) _tile_loadd(1, c + 16, bytes);
-  if constexpr (m > 1) _tile_loadd(2, c + 16 * c_stride, bytes);
-  if constexpr (m > 1 && n > 1) _tile_loadd(3, c + 16 * c_stride + 16, bytes);
-}
-template <int m, int n>
-WEFT_INLINE inline void zero_sums() {
-  _tile_zero(0);
-  if constexpr (n > 1) _tile_zero(1);
-  if constexpr (m > 1) _tile_zero(2);
-  if constexpr (m > 1 && n > 1) _tile_zero(3);
-}
-template <int m, int n>
-WEFT_INLINE inline void store_sums(float* c, int64_t c_stride) {
-  const int64_t bytes = c_stride * 4;
-  _tile_stored(0, c, bytes);
-  if constexpr (n > 1) _tile_stored(1, c + 16, bytes);
-  if constexpr (m > 1) _tile_stored(2, c + 16 * c_stride, bytes);
-  if constexpr (m > 1 && n > 1) _tile_stored(3, c + 16 * c_stride + 16, bytes);
-}
-
-// 32 of k. b_stride: elements from a tile of B to the one 16 columns on.
-template <int m, int n>
-WEFT_INLINE inline void multiply_tiles(const bf16* a, int64_t a_stride, const bf16* b,
-                                       int64_t b_stride) {
-  const int64_t bytes = a_stride * 2;
-  _tile_loadd(4, a, bytes);
-  _tile_loadd(6, b, 64);
-  if constexpr (n > 1) _tile_loadd(7, b + b_stride, 64);
-  if constexpr (m > 1) _tile_loadd(5, a + 16 * a_stride, bytes);
-  _tile_dpbf16ps(0, 4, 6);
-  if constexpr (n > 1) _tile_dpbf16ps(1, 4, 7);
-  if constexpr (m > 1) _tile_dpbf16ps(2, 5, 6);
-  if constexpr (m > 1 && n > 1) _tile_dpbf16ps(3, 5, 7);
-}
-
-// From row i and column j on.
-template <int m, int n>
-WEFT_INLINE inline void product_tiles(const Product<bf16>& p, int i, int j) {
-  float* c = p.c + i * p.c_stride + j;
-  if (p.add)
-    load_sums<m, n>(c, p.c_stride);
-  else
-    zero_sums<m, n>();
-  for (int s = 0; s < p.k; s += 32)
-    multiply_tiles<m, n>(p.a + i * p.a_stride + s, p.a_stride, p.b + j / 16 * p.b_stride + s * 16,
-                         p.b_stride);
-  store_sums<m, n>(c, p.c_stride);
-}
-
-template <>
-inline void run_product(const Product<bf16>& p) {
-  order_memory();
-  for (int i = 0; i < p.m; i += 32)
-    for (int j = 0; j < p.n; j += 32)
-      if (i + 16 < p.m)
-        product_tiles<2, 2>(p, i, j);
-      else
-        product_tiles<1, 2>(p, i, j);
-  order_memory();
-}
-
-// Products to be run beside vector work, which calls advance() from time to time: left to itself
-// the processor does not run tiles and vectors side by side. A product is done in parts of 32 x 32
-// of C and 32 of k. C must not be read, nor A and B be written, before finish().
-template <>
-class ProductQueue<bf16> {
- public:
-  void push(const Product<bf16>& p) {
-    if (p.m % 32 != 0) return run_product(p);
-    queue_[size_++] = p;
-    total_ += p.m / 32 * (p.n / 32) * (p.k / 32);
-  }
-  // Runs parts until done / of of them are done.
-  WEFT_INLINE void advance(int done, int of) {
-    order_memory();
-    for (const int target = total_ * done / of; parts_ < target; ++parts_) run_part();
-    order_memory();
-  }
-  void finish() {
-    advance(1, 1);
-    size_ = at_ = parts_ = total_ = 0;
-  }
-
- private:
-  WEFT_INLINE void run_part() {
-    const Product<bf16>& p = queue_[at_];
-    float* c = p.c + i_ * p.c_stride + j_;
-    if (s_ == 0) p.add ? load_sums<2, 2>(c, p.c_stride) : zero_sums<2, 2>();
-    multiply_tiles<2, 2>(p.a + i_ * p.a_stride + s_, p.a_stride,
-                         p.b + j_ / 16 * p.b_stride + s_ * 16, p.b_stride);
-    if ((s_ += 32) < p.k) return;
-    store_sums<2, 2>(c, p.c_stride);
-    s_ = 0;
-    if ((j_ += 32) < p.n) return;
-    j_ = 0;
-    if ((i_ += 32) < p.m) return;
-    i_ = 0, ++at_;
-  }
-
-  Product<bf16> queue_[2];
-  int size_ = 0, at_ = 0;      // products
-  int total_ = 0, parts_ = 0;  // parts: all, done
-  int i_ = 0, j_ = 0, s_ = 0;  // the next part, within queue_[at_]
-};
-
-#else
-
+#if !defined(__AMX_TILE__)
 class UseTiles {
  public:
   UseTiles() {}
 };
-
 #endif
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -34,6 +34,11 @@ Rows<T> head_rows(const ConstHeadRows& from, int64_t begin, int64_t head, int ro
   return {row_of<T>(from, begin, head), from.row_stride, rows, width};
 }
 
+template <class T>
+Rows<T> head_rows(const HeadRows& from, int64_t begin, int64_t head, int rows, int width) {
+  return {row_of<T>(from, begin, head), from.row_stride, rows, width};
+}
+
 // f(row) for this thread's share of the rows that no segment covers; `begin` and `length` name the
 // members of AttentionSegment that say what it covers.
 template <class F>
