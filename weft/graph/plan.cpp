@@ -46,7 +46,7 @@ Placement place_blocks(std::vector<Block>& blocks, int64_t alignment) {
   for (Block& b : blocks) b.bytes = (b.bytes + alignment - 1) / alignment * alignment;
   std::vector<size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), size_t(0));
-  const auto life = [](const Block& b) { return int64_t(b.last - b.first + 1); };
+  const auto life = [](const Block& b) { return int64_t(b.last) - b.first + 1; };
   const auto sorted_by = [&](auto key) {
     std::vector<size_t> o = order;
     std::stable_sort(o.begin(), o.end(),
