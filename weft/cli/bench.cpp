@@ -10,6 +10,7 @@
 #include "weft/base/random.h"
 #include "weft/base/terminal.h"
 #include "weft/cli/command.h"
+#include "weft/cli/measure.h"
 #include "weft/engine/runner.h"
 #include "weft/graph/jit.h"
 #include "weft/train/step.h"
@@ -24,27 +25,6 @@ struct Options {
   int64_t runs = 9;
   bool profile = false;
 };
-
-double median_seconds(int64_t runs, const std::function<void()>& work) {
-  using clock = std::chrono::steady_clock;
-  work();
-  std::vector<double> seconds;
-  for (int64_t i = 0; i < runs; ++i) {
-    const auto start = clock::now();
-    work();
-    seconds.push_back(std::chrono::duration<double>(clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
-}
-
-Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
-  const int64_t words[] = {int64_t(seed), 0};
-  const Tensor rng(Array::from<int64_t>(default_device(), {2}, words));
-  const Tensor x = cast(random_normal(shape, rng, "bench"), dtype);
-  eval({x});
-  return x;
-}
 
 void row(const Output& output, const std::string& what, const std::string& shape, double seconds,
          double rate, const char* unit) {

@@ -24,8 +24,13 @@ class TrainSession {
   void report(const train::TrainResult& result, const std::string& run) const;
 
  private:
+  // Model FLOPs utilisation: the model's operations a second over the measured rate of a large
+  // product.
+  double utilisation(double flops_per_step, double tokens_per_second) const;
+
   train::Trainer& trainer_;
   bool json_;
+  double matmul_rate_;  // operations a second
 };
 
 }  // namespace weft::cli

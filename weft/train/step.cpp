@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "weft/graph/flops.h"
+#include "weft/graph/passes.h"
 #include "weft/kernels/adamw.h"
 
 namespace weft::train {
@@ -78,7 +80,9 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device)
           donate(0)),
       accumulate_(
           [config](Sum sum, Params params, Params compute, Batch::Tensors batch, Tensor keep) {
-            const auto loss = [&](const Params& p) { return batch_loss(config, weights_of(p, compute), batch); };
+            const auto loss = [&](const Params& p) {
+              return batch_loss(config, weights_of(p, compute), batch);
+            };
             const auto [value, grads] = value_and_grad(loss)(params);
             for (auto& [path, total] : sum.grads)
               total = total * broadcast_to(keep, total.dims()) + grads.at(path);
@@ -145,11 +149,25 @@ Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64
   return {lanes_[0].loss.item(), next.norm.item()};
 }
 
+double Stepper::model_flops() const {
+  Params weights;
+  for (const auto& [path, master] : state_.params)
+    weights[path] = placeholder({parse_dtype(config_.dtype), master.dims()});
+  Tensors leaves;
+  Graph forward = build_graph({batch_loss(config_, weights, batch_.tensors())}, {}, leaves);
+  remove_dead(forward);
+  return 3 * count_flops(forward) * double(config_.micro_batches);
+}
+
+double Stepper::hardware_flops() const {
+  return executable() ? count_flops(executable()->graph()) : 0;
+}
+
 int64_t Stepper::planned_bytes() const {
   const int64_t params = bytes_of(state_.params);
-  return params * (3 + int64_t(lanes_.size())) + bytes_of(state_.compute) + batch_.bytes() + own_bytes(whole_.executable()) +
-         own_bytes(accumulate_.executable()) + own_bytes(merge_.executable()) +
-         own_bytes(update_.executable());
+  return params * (3 + int64_t(lanes_.size())) + bytes_of(state_.compute) + batch_.bytes() +
+         own_bytes(whole_.executable()) + own_bytes(accumulate_.executable()) +
+         own_bytes(merge_.executable()) + own_bytes(update_.executable());
 }
 
 }  // namespace weft::train

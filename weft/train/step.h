@@ -10,7 +10,8 @@
 
 namespace weft::train {
 
-// The batch's loss: weighted sum of the negative log-likelihoods. `weights` are of the config's dtype.
+// The batch's loss: weighted sum of the negative log-likelihoods. `weights` are of the config's
+// dtype.
 Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch::Tensors& batch);
 
 // One step of AdamW. Gradients are clipped to a global norm; weight decay is for tensors with two
@@ -45,6 +46,11 @@ class Stepper {
   const State& state() const { return state_; }
   // Of state, gradients, batch and executables; known after the first step.
   int64_t planned_bytes() const;
+  // Floating-point operations of one step, counted from the graphs: the model's are three times
+  // those of the forward pass; the hardware's are what the compiled step does, known after the
+  // first (0 for micro-batches).
+  double model_flops() const;
+  double hardware_flops() const;
   // Of a step that is one micro-batch; null before the first.
   Executable* executable() const { return whole_.executable(); }
 

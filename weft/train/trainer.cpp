@@ -212,6 +212,10 @@ TrainResult Trainer::finish(bool interrupted) {
   r.peak_memory_bytes = device_.memory().peak_bytes;
   r.planned_peak_bytes =
       stepper_.planned_bytes() + evaluator_.planned_bytes() + saver_.planned_bytes();
+  if (const Executable* step = stepper_.executable()) {
+    r.arena_bytes = step->memory().arena_bytes;
+    r.arena_lower_bound = step->memory().lower_bound;
+  }
   r.weights_sha256 = weights_sha256(params());
   return r;
 }

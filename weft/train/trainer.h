@@ -45,6 +45,7 @@ struct TrainResult {
   double train_seconds = 0, eval_seconds = 0;
   int64_t peak_memory_bytes = 0;  // measured by the device
   int64_t planned_peak_bytes = 0;
+  int64_t arena_bytes = 0, arena_lower_bound = 0;  // a step's temporaries: as placed, and the most alive at once
   std::string weights_sha256;
 };
 
@@ -70,6 +71,7 @@ class Trainer {
 
   const TrainConfig& config() const { return config_.train; }
   const Dataset& data() const { return data_; }
+  const Stepper& stepper() const { return stepper_; }
   int64_t step() const { return position_.step; }
   const Params& params() const { return stepper_.state().params; }
 
