@@ -28,13 +28,15 @@ class Carver {
 
 AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape) {
   const int64_t depth = attention_depth(shape.head_dim), size = int64_t(dtype_size(shape.dtype));
-  const int64_t keys = longest(shape.max_kv_len, shape.kv_rows) * depth * size;
+  const int64_t longest_keys = longest(shape.max_kv_len, shape.kv_rows);
   Carver carver;
   AttentionForwardScratch at;
-  at.tile = carver.take(attention_forward_tile_bytes);
+  at.tiles = carver.take(2 * attention_forward_tile_bytes);
+  at.s = carver.take(2 * attention_forward_rows * attention_rows * 4);
   at.staging = carver.take(attention_rows * depth * size);
-  at.k = carver.take(keys);
-  at.v = carver.take(keys);
+  at.keys = longest_keys < attention_packed_keys ? attention_packed_keys : longest_keys;
+  at.k = carver.take(at.keys * depth * size);
+  at.v = carver.take(at.keys * depth * size);
   at.thread_bytes = carver.end();
   return at;
 }

@@ -22,9 +22,14 @@ constexpr int attention_query_chunk(int depth) {
   return 32768 / depth / attention_rows * attention_rows;
 }
 
+// Keys that the forward pass has room for at least.
+constexpr int64_t attention_packed_keys = 512;
+
 struct AttentionForwardScratch {
-  int64_t tile, staging;  // staging: [64, depth]
-  int64_t k, v;           // packed keys and values of one head
+  int64_t tiles, s;  // two of each; s: [32, 64]
+  int64_t staging;   // [64, depth]
+  int64_t keys;      // how many k and v hold
+  int64_t k, v;      // packed keys and values of one head, or of two with few
   int64_t thread_bytes;
 };
 AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape);

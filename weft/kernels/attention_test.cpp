@@ -79,6 +79,12 @@ std::vector<Case> cases() {
        .kv_heads = 2,
        .rows = 180,
        .segments = {{3, 40, 0, 100}, {50, 100, 110, 37}}},
+      // Short documents, whose steps run on from one to the next, around a long one.
+      {.dim = 32,
+       .q_heads = 2,
+       .kv_heads = 2,
+       .rows = 534,
+       .segments = documents({64, 64, 300, 2, 40, 64})},
       {.dim = 16, .q_heads = 2, .kv_heads = 2, .rows = 40, .segments = {}},
   };
 }

@@ -191,6 +191,12 @@ class Backward {
     return true;
   }
 
+  // Queries of a block, 0 or 32, that see none of a half's keys.
+  int hidden(const Place& at, int half) const {
+    const int last = at.query + 31 < queries_ ? at.query + 31 : queries_ - 1;
+    return stats_.last[last] > float(at.key + half) ? 0 : 32;
+  }
+
   // In halves of 32 keys: beside the softmax of one half go the scores of the next and what the
   // half before adds to the sums.
   void run_blocks() {
@@ -200,24 +206,22 @@ class Backward {
     push_scores(queue, now, 0, 0, block_queries);
     queue.finish();
     for (bool more = true, first = true; more; first = false) {
-      push_scores(queue, now, 32, 0, early);
+      push_scores(queue, now, 32, 0, early_keys<T>);
       if (!first) push_sums(queue, before, 32), push_dq(queue, before);
-      push_scores(queue, now, 32, early, block_queries);
+      push_scores(queue, now, 32, early_keys<T>, block_queries);
       softmax(queue, now, 0);
 
       Place next = now;
       more = advance(next);
-      if (more) push_scores(queue, next, 0, 0, early);
+      if (more) push_scores(queue, next, 0, 0, early_keys<T>);
       push_sums(queue, now, 0);
-      if (more) push_scores(queue, next, 0, early, block_queries);
+      if (more) push_scores(queue, next, 0, early_keys<T>, block_queries);
       softmax(queue, now, 32);
       before = now, now = next;
     }
     push_sums(queue, before, 32), push_dq(queue, before);
     queue.finish();
   }
-
-  static constexpr int early = p_begin<T> > 0 ? 32 : 0;  // queries whose scores lie beside p
 
   void softmax(ProductQueue<T>& queue, const Place& at, int half) {
     const HalfBlock<T> h = {.s = block_->s + half * block_queries,
@@ -227,61 +231,68 @@ class Backward {
                             .query = at.query,
                             .key = at.key + half,
                             .key_in_block = half,
+                            .hidden = hidden(at, half),
                             .scale = shape_.scale * log2_e};
     all_visible(at) ? run_half<T, false>(h, queue) : run_half<T, true>(h, queue);
   }
 
-  // s and dp of 32 keys and queries [from, to) of a block.
+  // s and dp of 32 keys and queries [from, to) of a block, as far as they see any.
   void push_scores(ProductQueue<T>& queue, const Place& at, int half, int from, int to) {
-    if (from == to) return;
+    if (const int skip = hidden(at, half); from < skip) from = skip;
+    if (from >= to) return;
     const int64_t keys = int64_t{at.key + half} * depth_;
-    const int queries = (at.query + from) * depth_;
+    const int queries = (at.query + from) * depth_, place = half * block_queries + from;
     Product<T> p = {.a = k_ + keys,
                     .a_stride = depth_,
                     .b = q_columns_ + queries,
                     .b_stride = int64_t{depth_} * 16,
-                    .c = block_->s + half * block_queries + from,
+                    .c = block_->s + place,
                     .c_stride = block_queries,
                     .m = 32,
                     .n = to - from,
                     .k = depth_,
                     .add = false};
     queue.push(p);
-    p.a = v_ + keys, p.b = do_columns_ + queries;
-    p.c = block_->dp + half * block_queries + from;
+    p.a = v_ + keys, p.b = do_columns_ + queries, p.c = block_->dp + place;
     queue.push(p);
   }
 
   // What 32 keys add to their rows of dv and dk.
   void push_sums(ProductQueue<T>& queue, const Place& at, int half) {
     const int64_t keys = int64_t{at.key + half} * depth_;
-    Product<T> p = {.a = p_of<T>(block_->s + half * block_queries),
+    const int skip = hidden(at, half), rows = at.query * depth_ + skip * 16;
+    Product<T> p = {.a = p_of<T>(block_->s + half * block_queries) + skip,
                     .a_stride = p_stride<T>,
-                    .b = do_rows_ + at.query * depth_,
+                    .b = do_rows_ + rows,
                     .b_stride = block_queries * 16,
                     .c = dv_ + keys,
                     .c_stride = depth_,
                     .m = 32,
                     .n = depth_,
-                    .k = block_queries,
+                    .k = block_queries - skip,
                     .add = true};
     queue.push(p);
-    p.a = p_of<T>(block_->dp + half * block_queries), p.b = q_rows_ + at.query * depth_;
+    p.a = p_of<T>(block_->dp + half * block_queries) + skip, p.b = q_rows_ + rows;
     p.c = dk_ + keys;
     queue.push(p);
   }
 
   void push_dq(ProductQueue<T>& queue, const Place& at) {
-    queue.push({.a = k_columns_ + int64_t{at.key} * depth_,
-                .a_stride = block_keys,
-                .b = block_->ds_pairs[at.pairs],
-                .b_stride = block_keys * 16,
-                .c = dq_ + at.query * depth_,
-                .c_stride = block_queries,
-                .m = depth_,
-                .n = block_queries,
-                .k = block_keys,
-                .add = true});
+    Product<T> p = {.a = k_columns_ + int64_t{at.key} * depth_,
+                    .a_stride = block_keys,
+                    .b = block_->ds_pairs[at.pairs],
+                    .b_stride = block_keys * 16,
+                    .c = dq_ + at.query * depth_,
+                    .c_stride = block_queries,
+                    .m = depth_,
+                    .n = block_queries,
+                    .k = block_keys,
+                    .add = true};
+    if (hidden(at, 32) == 0) return queue.push(p);
+    p.n = 32, p.k = 32;
+    if (hidden(at, 0) == 0) queue.push(p);
+    p.b += 32 * block_keys, p.c += 32, p.k = block_keys;
+    queue.push(p);
   }
 
   // 16 queries; dq_ holds blocks of [depth][64 queries].

@@ -15,10 +15,12 @@ class Forward {
         group_(shape_.q_heads / shape_.kv_heads) {
     const AttentionForwardScratch at = attention_forward_scratch(shape_);
     char* mine = static_cast<char*>(params.scratch) + at.thread_bytes * thread;
-    tile_ = reinterpret_cast<ForwardTile<T>*>(mine + at.tile);
+    tiles_ = reinterpret_cast<ForwardTile<T>*>(mine + at.tiles);
+    s_ = reinterpret_cast<float*>(mine + at.s);
     staging_ = reinterpret_cast<T*>(mine + at.staging);
     k_ = reinterpret_cast<T*>(mine + at.k);
     v_ = reinterpret_cast<T*>(mine + at.v);
+    packed_blocks_ = int(at.keys / block_keys);
   }
 
   // Key blocks of every tile, and one for what a tile costs besides.
@@ -37,24 +39,40 @@ class Forward {
       end = tile + 1;
     }
     if (begin >= end) return;
-    segment_ = &s, kv_head_ = kv_head;
+    const Keys b = {blocks(s, begin).begin, blocks(s, end - 1).end};
+    const bool streamed = end - begin == 1;
+    // Heads that fit into a half of the room take turns: the last steps of one run beside the first
+    // of the next.
+    const bool overlapped = !streamed && 2 * (b.end - b.begin) <= packed_blocks_;
+    if (!overlapped) drain();
+    half_ = overlapped ? 1 - half_ : 0;
+    segment_ = &s, kv_head_ = kv_head, streamed_ = streamed;
     keys_ = head_rows<T>(a_.k, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
     values_ = head_rows<T>(a_.v, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
-    streamed_ = end - begin == 1;
-    if (!streamed_) pack(blocks(s, begin).begin, blocks(s, end - 1).end);
+    if (!streamed) pack(b.begin, b.end);
+    const int64_t steps = steps_;
     for (int tile = begin; tile < end; ++tile) run_tile(tile);
+    if (!overlapped || steps_ < steps + 2) drain();
+  }
+
+  // Brings the steps under way to their end.
+  void drain() {
+    if (before_.tile || now_.tile) advance({}), advance({});
   }
 
   // A row in no segment.
   void clear(int64_t row) {
-    for (int h = 0; h < shape_.q_heads; ++h) {
-      for (int i = 0; i < shape_.head_dim; ++i) row_of<T>(a_.o, row, h)[i] = T{};
-      if (a_.lse) a_.lse[row * shape_.q_heads + h] = -infinity;
-    }
+    for (int h = 0; h < shape_.q_heads; ++h) clear_row(row, h);
   }
 
  private:
   static_assert(sizeof(ForwardTile<T>) <= attention_forward_tile_bytes);
+
+  // A step and what it takes to store its tile.
+  struct TileStep : Step<T> {
+    const AttentionSegment* segment = nullptr;
+    int kv_head = 0, first_row = 0, block = 0;
+  };
 
   int tiles(const AttentionSegment& s) const {
     return (s.q_len * group_ + tile_rows - 1) / tile_rows;
@@ -89,41 +107,32 @@ class Forward {
   void pack(int begin, int end) {
     packed_from_ = begin;
     for (int block = begin; block < end; ++block) {
-      pack_k(block, k_ + block_size() * (block - begin));
-      pack_v(block, v_ + block_size() * (block - begin));
+      pack_k(block, k_ + packed(block));
+      pack_v(block, v_ + packed(block));
     }
   }
-  int64_t block_size() const { return int64_t{block_keys} * depth_; }
-
-  // A block of keys or values as B. Where it is used by one tile only, it is packed just before.
-  const T* k_block(int block) {
-    if (!streamed_) return k_ + block_size() * (block - packed_from_);
-    pack_k(block, k_);
-    return k_;
-  }
-  const T* v_block(int block) {
-    if (!streamed_) return v_ + block_size() * (block - packed_from_);
-    pack_v(block, v_);
-    return v_;
+  int64_t packed(int block) const {
+    return (int64_t{half_} * (packed_blocks_ / 2) + block - packed_from_) * block_keys * depth_;
   }
 
   // Query and head of a row of tiles, stepped from row to row.
   struct Place {
     int64_t row;  // in the caller's arrays
-    int query, head;
+    int query, head, head_end;
   };
-  Place place(int flat_row) const {
+  Place place(const AttentionSegment& s, int kv_head, int flat_row) const {
     const int query = flat_row / group_;
-    return {segment_->q_begin + query, query, kv_head_ * group_ + flat_row % group_};
+    const int head = kv_head * group_;
+    return {s.q_begin + query, query, head + flat_row % group_, head + group_};
   }
   void step(Place& p) const {
-    if (++p.head < (kv_head_ + 1) * group_) return;
-    p.head = kv_head_ * group_, ++p.query, ++p.row;
+    if (++p.head < p.head_end) return;
+    p.head -= group_, ++p.query, ++p.row;
   }
 
-  void load_tile(int first, int rows) {
-    ForwardTile<T>& t = *tile_;
-    Place p = place(first);
+  // The sums of the tile that was there before may still be in use.
+  void load_tile(ForwardTile<T>& t, int first, int rows) {
+    Place p = place(*segment_, kv_head_, first);
     for (int r = 0; r < rows; ++r, step(p)) {
       const Keys keys = visible_keys(shape_, *segment_, p.query);
       t.first[r] = float(keys.begin), t.last[r] = float(keys.end);
@@ -132,99 +141,93 @@ class Forward {
     for (int r = rows; r < tile_rows; ++r) t.first[r] = t.last[r] = 0;
     const size_t unused = size_t(tile_rows - rows) * size_t(depth_);
     std::memset(static_cast<void*>(t.q + rows * depth_), 0, unused * sizeof t.q[0]);
-    t.risen = 0;
   }
 
   // What the tile from row `first` on will read and write, into the cache.
   void fetch_tile(int first) const {
     const int count = segment_->q_len * group_ - first;
-    Place p = place(first);
+    Place p = place(*segment_, kv_head_, first);
     for (int r = 0; r < tile_rows && r < count; ++r, step(p)) {
       fetch(head_rows<T>(a_.q, p.row, p.head, 1, shape_.head_dim), 1);
       fetch(head_rows<T>(a_.o, p.row, p.head, 1, shape_.head_dim), 1);
     }
   }
 
-  // Every row of the tile sees all keys of the block.
-  bool all_visible(int block, int rows) const {
-    return tile_->first[rows - 1] <= float(block * block_keys) &&
-           tile_->last[0] >= float((block + 1) * block_keys);
-  }
-
-  // Keys of the block that any row sees, up to a multiple of 32.
-  int keys_seen(int block, int rows) const {
-    return tile_->last[rows - 1] > float(block * block_keys + 32) ? 64 : 32;
-  }
-
   void run_tile(int tile) {
-    ForwardTile<T>& t = *tile_;
     const int first = tile * tile_rows, left = segment_->q_len * group_ - first;
     const int rows = left < tile_rows ? left : tile_rows;
     const Keys b = blocks(*segment_, tile);
-    load_tile(first, rows);
+    if (b.begin == b.end) return clear_rows(first, rows);
+    ForwardTile<T>& t = tiles_[tiles_begun_++ % 2];
+    load_tile(t, first, rows);
     fetch_tile(first + tile_rows);
-    if (b.begin == b.end) {
-      std::memset(t.l, 0, sizeof t.l);
-      std::memset(t.o, 0, size_t(tile_rows) * size_t(depth_) * 4);
-    } else {
-      run_product(
-          scores<T>(t.q, k_block(b.begin), t.s[0], rows, 0, keys_seen(b.begin, rows), depth_));
-      for (int block = b.begin; block < b.end; ++block) run_block(block, b, rows);
-      run_product(values<T>(t.s[(b.end - b.begin - 1) % 2], v_block(b.end - 1), t.o, rows,
-                            keys_seen(b.end - 1, rows), depth_, b.begin + 1 < b.end));
+    for (int block = b.begin; block < b.end; ++block) {
+      const int key = block * block_keys;
+      TileStep next;
+      next.tile = &t, next.s = s_ + steps_++ % 2 * (tile_rows * block_keys);
+      next.k = streamed_ ? k_ : k_ + packed(block), next.v = streamed_ ? v_ : v_ + packed(block);
+      if (streamed_) pack_k(block, k_);
+      next.rows = rows;
+      // Among other tiles no products of fewer rows: they would not keep their turn.
+      next.product_rows = sizeof(Operand<T>) == 2 && !streamed_ ? tile_rows : rows;
+      next.key = key, next.keys = t.last[rows - 1] > float(key + 32) ? 64 : 32;
+      next.first = block == b.begin, next.last = block + 1 == b.end;
+      next.masked = t.first[rows - 1] > float(key) || t.last[0] < float(key + block_keys);
+      next.segment = segment_, next.kv_head = kv_head_, next.first_row = first, next.block = block;
+      advance(next);
     }
-    store_tile(first, rows);
   }
 
-  void run_block(int block, Keys blocks, int rows) {
-    ForwardTile<T>& t = *tile_;
-    const int now = (block - blocks.begin) % 2;
-    const bool next = block + 1 < blocks.end, first = block == blocks.begin;
-    const Round<T> round = {.q = t.q,
-                            .next_k = next ? k_block(block + 1) : nullptr,
-                            .previous_v = first ? nullptr : v_block(block - 1),
-                            .s = t.s[now],
-                            .other_s = t.s[1 - now],
-                            .rows = rows,
-                            .depth = depth_,
-                            .key = block * block_keys,
-                            .next_keys = next ? keys_seen(block + 1, rows) : 0,
-                            .adds = block > blocks.begin + 1,
-                            .scale = shape_.scale * log2_e};
-    if (all_visible(block, rows))
-      first ? run_round<T, true, false>(t, round) : run_round<T, false, false>(t, round);
-    else
-      first ? run_round<T, true, true>(t, round) : run_round<T, false, true>(t, round);
+  // The softmax that is due. Streamed values are packed just before they are used.
+  void advance(const TileStep& next) {
+    if (streamed_ && before_.tile) pack_v(before_.block, v_);
+    run_step<T>(before_, now_, next, depth_, shape_.scale * log2_e);
+    if (before_.tile && before_.last) store_tile(before_);
+    before_ = now_, now_ = next;
   }
 
-  void store_tile(int first, int rows) {
-    const ForwardTile<T>& t = *tile_;
+  void store_tile(const TileStep& done) {
+    const ForwardTile<T>& t = *done.tile;
     float lse[tile_rows];
-    Place p = place(first);
-    for (int r = 0; r < rows; ++r, step(p)) {
+    Place p = place(*done.segment, done.kv_head, done.first_row);
+    for (int r = 0; r < done.rows; ++r, step(p)) {
       const float sum = lse[r] = sum_lanes(F32x16::load(t.l + r * 16));
       store_scaled(t.o + r * depth_, F32x16(sum == 0 ? 0.0f : 1 / sum),
                    row_of<T>(a_.o, p.row, p.head), shape_.head_dim);
     }
     if (!a_.lse) return;
-    for (int r = 0; r < rows; r += 16) {
+    for (int r = 0; r < done.rows; r += 16) {
       const F32x16 sum = F32x16::load(lse + r);
       const F32x16 value = fnma(F32x16::load(t.shift + r), F32x16(ln_2), log(sum));
       select(sum == F32x16(), F32x16(-infinity), value).store(lse + r);
     }
-    p = place(first);
-    for (int r = 0; r < rows; ++r, step(p)) a_.lse[p.row * shape_.q_heads + p.head] = lse[r];
+    p = place(*done.segment, done.kv_head, done.first_row);
+    for (int r = 0; r < done.rows; ++r, step(p)) a_.lse[p.row * shape_.q_heads + p.head] = lse[r];
+  }
+
+  // Rows that see no key.
+  void clear_rows(int first, int rows) {
+    Place p = place(*segment_, kv_head_, first);
+    for (int r = 0; r < rows; ++r, step(p)) clear_row(p.row, p.head);
+  }
+  void clear_row(int64_t row, int head) {
+    for (int i = 0; i < shape_.head_dim; ++i) row_of<T>(a_.o, row, head)[i] = T{};
+    if (a_.lse) a_.lse[row * shape_.q_heads + head] = -infinity;
   }
 
   const AttentionForward& a_;
   const AttentionShape& shape_;
   const int depth_, group_;
-  ForwardTile<T>* tile_;
+  ForwardTile<T>* tiles_;  // two, in turn
+  float* s_;               // [2][32, 64], in turn
   T *staging_, *k_, *v_;
+  int packed_blocks_;  // that k_ and v_ hold
   const AttentionSegment* segment_ = nullptr;
-  int kv_head_ = 0, packed_from_ = 0;
+  int kv_head_ = 0, packed_from_ = 0, half_ = 0;
+  int64_t tiles_begun_ = 0, steps_ = 0;
   Rows<T> keys_{}, values_{};
   bool streamed_ = false;
+  TileStep before_, now_;
 };
 
 template <class T>
@@ -238,6 +241,7 @@ void run_forward(CpuStream& stream, const AttentionForward& params) {
         [&](const AttentionSegment& s, int head, int64_t from, int64_t to) {
           work.run(s, head, from, to);
         });
+    work.drain();
     each_uncovered_row(params.shape, params.shape.q_rows, &AttentionSegment::q_begin,
                        &AttentionSegment::q_len, thread, threads,
                        [&](int64_t row) { work.clear(row); });

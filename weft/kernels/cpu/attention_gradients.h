@@ -41,14 +41,15 @@ struct Gradient {
   Lanes16 p, ds;
 };
 
-// One half of a block: 32 keys and all queries.
+// One half of a block: 32 keys and the queries from `hidden` on, 0 or 32: those before see none of
+// the keys.
 template <class T>
 struct HalfBlock {
   float *s, *dp;
   T* ds_pairs;
   QueryStats stats;
   int query, key;  // the first of each, as the statistics count them
-  int key_in_block;
+  int key_in_block, hidden;
   float scale;  // times log2(e)
 };
 
@@ -89,11 +90,15 @@ WEFT_INLINE inline void score_gradients(const HalfBlock<T>& half, int query, int
 // Of a row the later queries come first: their probabilities lie where their scores were.
 template <class T, bool masked>
 void run_half(const HalfBlock<T> half, ProductQueue<T>& queue) {
-  for (int key = 0; key < 32; key += 4) {
-    queue.beside(key + 4, 32, [&](int i) WEFT_INLINE {
-      score_gradients<T, masked>(half, 32 - i % 2 * 32, key + i / 2 * 2);
-    });
-  }
+  if (half.hidden > 0)
+    for (int key = 0; key < 32; key += 8)
+      queue.beside(key + 8, 32,
+                   [&](int i) WEFT_INLINE { score_gradients<T, masked>(half, 32, key + i * 2); });
+  else
+    for (int key = 0; key < 32; key += 4)
+      queue.beside(key + 4, 32, [&](int i) WEFT_INLINE {
+        score_gradients<T, masked>(half, 32 - i % 2 * 32, key + i / 2 * 2);
+      });
   queue.finish();
 }
 

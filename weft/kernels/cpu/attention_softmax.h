@@ -1,5 +1,6 @@
-// The forward pass on a tile of up to 32 query rows: scores of the next block of keys, softmax of
-// this one and the values of the one before go through together.
+// The forward pass in steps of a block of keys for a tile of up to 32 query rows: scores of the
+// next step, softmax of this one and the values of the one before go through together, from one
+// tile into the next.
 #pragma once
 #include "weft/kernels/cpu/attention_segments.h"
 
@@ -11,7 +12,6 @@ constexpr int block_keys = 64;
 // What a tile keeps. Row r is query r / group of head r % group of the tile.
 template <class T>
 struct alignas(64) ForwardTile {
-  float s[2][tile_rows * block_keys];  // q k of this block and the next, and p in its place
   Operand<T> q[tile_rows * attention_max_head_dim];
   float o[tile_rows * attention_max_head_dim];  // sums of p v
   float l[tile_rows * 16];                      // sums of p, lane by lane
@@ -22,33 +22,31 @@ struct alignas(64) ForwardTile {
   uint32_t risen;                               // rows whose shift is new in this block
 };
 
-// One step through the blocks of keys. Pointers of what there is not (before the first block,
-// after the last) are null.
+// One block of keys for one tile.
 template <class T>
-struct Round {
-  const Operand<T>* q;
-  const T* next_k;
-  const T* previous_v;
-  float *s, *other_s;  // of this block, beginning at `key`; of the next and of the one before
-  int rows, depth, key;
-  int next_keys;  // of the next block that any row sees: 32 or 64
-  bool adds;      // the block before is not the first
-  float scale;    // times log2(e)
+struct Step {
+  ForwardTile<T>* tile = nullptr;      // null: none, before the first step and after the last
+  const T *k = nullptr, *v = nullptr;  // packed
+  float* s = nullptr;                  // [32, 64] scores, then p in their place
+  int rows = 0, product_rows = 0;      // of the tile; of its products
+  int key = 0, keys = 0;               // the block's first; how many any row sees: 32 or 64
+  bool first = false, last = false;    // of its tile's blocks
+  bool masked = false;                 // not every row sees every key
 };
 
 constexpr float never_seen = -1e30f;  // scores of keys not seen
 constexpr float rise_limit = 8;       // p stays below 2^8
 
-// Where p lies in the place of s, with a row as wide: behind the scores of 32 keys, which may be
-// made before the values are read.
+// Keys whose scores may be made while the place of the others still holds p of an earlier block.
+template <class T>
+constexpr int early_keys = sizeof(Operand<T>) == 2 ? 32 : 0;
+
+// Where p lies in the place of s, with a row as wide: behind the early keys.
 template <class T>
 constexpr int p_stride = block_keys * 4 / int(sizeof(Operand<T>));
 template <class T>
-constexpr int p_begin = p_stride<T> - block_keys;
-
-template <class T>
 Operand<T>* p_of(float* s) {
-  return reinterpret_cast<Operand<T>*>(s) + p_begin<T>;
+  return reinterpret_cast<Operand<T>*>(s + early_keys<T>);
 }
 
 template <class T>
@@ -98,37 +96,40 @@ WEFT_INLINE inline Mask16 visible_lanes(float first, float last, int key) {
   return (F32x16(first) <= keys) & (keys < F32x16(last));
 }
 
-// Scores to probabilities, one row. first: this is the tile's first block; masked: not every key
-// of the block is visible.
-template <class T, bool first, bool masked>
-WEFT_INLINE inline void softmax_row(ForwardTile<T>& t, const Round<T>& round, int r) {
-  const float* s = round.s + r * block_keys;
-  Lanes16 x[4];
-  Mask16 visible[4];
-  WEFT_UNROLL for (int j = 0; j < 4; ++j) {
+// Scores to probabilities, one row of `vectors` times 16 keys. first: this is the tile's first
+// block; masked: not every key is visible.
+template <class T, bool first, bool masked, int vectors>
+WEFT_INLINE inline void softmax_row(const Step<T>& step, int r, float scale) {
+  ForwardTile<T>& t = *step.tile;
+  const float* s = step.s + r * block_keys;
+  Lanes16 x[vectors];
+  Mask16 visible[vectors];
+  WEFT_UNROLL for (int j = 0; j < vectors; ++j) {
     x[j] = F32x16::load(s + j * 16);
     if constexpr (masked) {
-      visible[j] = visible_lanes(t.first[r], t.last[r], round.key + j * 16);
+      visible[j] = visible_lanes(t.first[r], t.last[r], step.key + j * 16);
       x[j] = select(visible[j], x[j], F32x16(never_seen));
     }
   }
-  const F32x16 top = max(max(x[0], x[1]), max(x[2], x[3]));
+  F32x16 top = max(x[0], x[1]);
+  if constexpr (vectors == 4) top = max(top, max(x[2], x[3]));
   if constexpr (first) {
-    set_shift(t, r, top, round.scale);
+    set_shift(t, r, top, scale);
   } else if ((F32x16(t.limit[r]) < top).any()) [[unlikely]] {
-    raise(t, r, top, round.scale);
+    raise(t, r, top, scale);
   }
-  const F32x16 scale = round.scale, shift = t.shift[r];
-  WEFT_UNROLL for (int j = 0; j < 4; ++j) {
-    x[j] = power_of_two<T>(fma(x[j], scale, shift));
+  const F32x16 shift = t.shift[r];
+  WEFT_UNROLL for (int j = 0; j < vectors; ++j) {
+    x[j] = power_of_two<T>(fma(x[j], F32x16(scale), shift));
     if constexpr (masked) x[j] = select(visible[j], x[j], F32x16());
   }
-  const F32x16 sum = (F32x16(x[0]) + x[1]) + (F32x16(x[2]) + x[3]);
+  F32x16 sum = F32x16(x[0]) + x[1];
+  if constexpr (vectors == 4) sum += F32x16(x[2]) + x[3];
   float* l = t.l + r * 16;
   (first ? sum : F32x16::load(l) + sum).store(l);
-  Operand<T>* p = p_of<T>(round.s) + r * p_stride<T>;
+  Operand<T>* p = p_of<T>(step.s) + r * p_stride<T>;
   store_rounded<T>(x[0], x[1], p);
-  store_rounded<T>(x[2], x[3], p + 32);
+  if constexpr (vectors == 4) store_rounded<T>(x[2], x[3], p + 32);
 }
 
 // After the values of the block before are in the sums.
@@ -142,53 +143,78 @@ void rescale(ForwardTile<T>& t, int depth) {
   t.risen = 0;
 }
 
-// Scores of keys [from, to) of a block.
+// Scores of keys [from, to) of the step's block, as far as they are seen.
 template <class T>
-Product<T> scores(const Operand<T>* q, const T* k, float* s, int rows, int from, int to,
-                  int depth) {
-  return {.a = q,
-          .a_stride = depth,
-          .b = k + from * depth,
-          .b_stride = int64_t{depth} * 16,
-          .c = s + from,
-          .c_stride = block_keys,
-          .m = rows,
-          .n = to - from,
-          .k = depth,
-          .add = false};
+void push_scores(ProductQueue<T>& queue, const Step<T>& step, int from, int to, int depth) {
+  if (to > step.keys) to = step.keys;
+  if (!step.tile || from >= to) return;
+  queue.push({.a = step.tile->q,
+              .a_stride = depth,
+              .b = step.k + from * depth,
+              .b_stride = int64_t{depth} * 16,
+              .c = step.s + from,
+              .c_stride = block_keys,
+              .m = step.product_rows,
+              .n = to - from,
+              .k = depth,
+              .add = false});
 }
 
-// o = p v or o += p v over `keys` keys of a block.
+// o = p v or o += p v.
 template <class T>
-Product<T> values(float* s, const T* v, float* o, int rows, int keys, int depth, bool add) {
-  return {.a = p_of<T>(s),
-          .a_stride = p_stride<T>,
-          .b = v,
-          .b_stride = block_keys * 16,
-          .c = o,
-          .c_stride = depth,
-          .m = rows,
-          .n = depth,
-          .k = keys,
-          .add = add};
+void push_values(ProductQueue<T>& queue, const Step<T>& step, int depth) {
+  if (!step.tile) return;
+  queue.push({.a = p_of<T>(step.s),
+              .a_stride = p_stride<T>,
+              .b = step.v,
+              .b_stride = block_keys * 16,
+              .c = step.tile->o,
+              .c_stride = depth,
+              .m = step.product_rows,
+              .n = depth,
+              .k = step.keys,
+              .add = !step.first});
 }
 
-template <class T, bool first, bool masked>
-void run_round(ForwardTile<T>& t, const Round<T> r) {
-  constexpr int early = p_begin < T >> 0 ? 32 : 0;  // keys whose scores lie beside the block's p
-  ProductQueue<T> queue;
-  if (r.next_k && early) queue.push(scores<T>(r.q, r.next_k, r.other_s, r.rows, 0, early, r.depth));
-  if (r.previous_v)
-    queue.push(values<T>(r.other_s, r.previous_v, t.o, r.rows, block_keys, r.depth, r.adds));
-  if (r.next_k && early < r.next_keys)
-    queue.push(scores<T>(r.q, r.next_k, r.other_s, r.rows, early, r.next_keys, r.depth));
+template <class T, bool first, bool masked, int vectors>
+void softmax(const Step<T> step, float scale, ProductQueue<T>& queue) {
   int row = 0;
-  for (; row + 4 <= r.rows; row += 4)
-    queue.beside(row + 4, tile_rows,
-                 [&](int i) WEFT_INLINE { softmax_row<T, first, masked>(t, r, row + i); });
-  for (; row < r.rows; ++row) softmax_row<T, first, masked>(t, r, row);
+  for (; row + 4 <= step.rows; row += 4)
+    queue.beside(row + 4, tile_rows, [&](int i) WEFT_INLINE {
+      softmax_row<T, first, masked, vectors>(step, row + i, scale);
+    });
+  for (; row < step.rows; ++row) softmax_row<T, first, masked, vectors>(step, row, scale);
   queue.finish();
-  if constexpr (!first) rescale(t, r.depth);
+}
+
+template <class T, bool first>
+void softmax(const Step<T>& step, float scale, ProductQueue<T>& queue) {
+  if (!step.masked)
+    softmax<T, first, false, 4>(step, scale, queue);
+  else if (step.keys == 64)
+    softmax<T, first, true, 4>(step, scale, queue);
+  else
+    softmax<T, first, true, 2>(step, scale, queue);
+}
+
+// Softmax of `now` beside the values of the step before and the scores of the next, whose place is
+// that of the step before. scale: times log2(e).
+template <class T>
+void run_step(const Step<T>& before, const Step<T>& now, const Step<T>& next, int depth,
+              float scale) {
+  ProductQueue<T> queue;
+  push_scores(queue, next, 0, early_keys<T>, depth);
+  push_values(queue, before, depth);
+  push_scores(queue, next, early_keys<T>, block_keys, depth);
+  if (!now.tile) {
+    queue.finish();
+  } else if (now.first) {
+    now.tile->risen = 0;
+    softmax<T, true>(now, scale, queue);
+  } else {
+    softmax<T, false>(now, scale, queue);
+    rescale(*now.tile, depth);
+  }
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA
