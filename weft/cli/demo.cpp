@@ -21,7 +21,7 @@ namespace {
 struct Options {
   std::string text, out = "weft-demo";
   bool resume = false;
-  int64_t steps = 1500, seed = 1;
+  int64_t steps = 4000, seed = 1;
   Compute compute;
   Output output;
 };
@@ -37,9 +37,9 @@ std::string data_of(const Options& o) {
 train::TrainConfig config_of(const Options& o) {
   train::TrainConfig c;
   c.model = {.context = 256, .layers = 4, .heads = 4, .width = 128};
-  c.batch = 8, c.steps = o.steps, c.seed = o.seed;
-  c.lr = 2e-3, c.min_lr = 2e-4, c.warmup = 100;
-  c.eval_every = 250, c.checkpoint_every = 250;
+  c.batch = 4, c.steps = o.steps, c.seed = o.seed;
+  c.lr = 4e-3, c.min_lr = 2e-4, c.warmup = 60, c.beta2 = 0.98;
+  c.eval_every = 500, c.checkpoint_every = 500;
   return c;
 }
 
