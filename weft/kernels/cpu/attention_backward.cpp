@@ -68,8 +68,8 @@ class Backward {
     const auto k = head_rows<T>(a_.k, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
     const auto v = head_rows<T>(a_.v, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
     for (int begin = 0; begin < s.kv_len; begin += block_keys) {
-      fetch(k.from(begin + block_keys), block_keys), fetch(v.from(begin + block_keys), block_keys);
       for (int j = begin; j < begin + block_keys; ++j) {
+        fetch(k.from(j + block_keys), 1), fetch(v.from(j + block_keys), 1);
         const int64_t row = s.kv_begin + (j < s.kv_len ? j : 0), at = int64_t{j} * depth_;
         const int width = j < s.kv_len ? shape_.head_dim : 0;
         copy_operand<T>(row_of<T>(a_.k, row, kv_head_), width, depth_, k_ + at);
@@ -103,18 +103,16 @@ class Backward {
     const auto o = head_rows<T>(a_.o, s.q_begin, head, s.q_len, dim).from(chunk_);
     const auto d_o = head_rows<T>(a_.d_o, s.q_begin, head, s.q_len, dim).from(chunk_);
     for (int begin = 0; begin < queries_; begin += block_queries) {
-      const int next = begin + block_queries;
-      fetch(q.from(next), block_queries), fetch(d_o.from(next), block_queries);
-      fetch(o.from(begin), block_queries);
-      pack_both_ways(q.from(begin), q_columns_ + begin * depth_, q_rows_ + begin * depth_);
-      pack_both_ways(d_o.from(begin), do_columns_ + begin * depth_, do_rows_ + begin * depth_);
-      for (int i = begin; i < next; ++i) note_query(i, head);
+      for (int i = begin; i < begin + block_queries; i += 16) {
+        fetch(q.from(i + block_queries), 16), fetch(d_o.from(i + block_queries), 16);
+        fetch(o.from(i), 16);
+        pack_columns16(q.from(i), depth_, q_columns_ + i * depth_, staging_);
+        pack_columns16(d_o.from(i), depth_, do_columns_ + i * depth_, staging_);
+      }
+      pack_rows64(q.from(begin), depth_, q_rows_ + begin * depth_, staging_);
+      pack_rows64(d_o.from(begin), depth_, do_rows_ + begin * depth_, staging_);
+      for (int i = begin; i < begin + block_queries; ++i) note_query(i, head);
     }
-  }
-  void pack_both_ways(Rows<T> rows, T* columns, T* in_rows) {
-    for (int i = 0; i < block_queries; i += 16)
-      pack_columns16(rows.from(i), depth_, columns + i * depth_, staging_);
-    pack_rows64(rows, depth_, in_rows, staging_);
   }
 
   void store_keys() {
@@ -150,11 +148,26 @@ class Backward {
     return sum_lanes(sum);
   }
 
+  // The first rows of what query head `head` will read, if there is one.
+  void plan_ahead(int head) {
+    const AttentionSegment& s = *segment_;
+    ahead_ = {};
+    if (head >= shape_.q_heads) return;
+    ahead_.rows[0] = head_rows<T>(a_.q, s.q_begin, head, s.q_len, shape_.head_dim);
+    ahead_.rows[1] = head_rows<T>(a_.d_o, s.q_begin, head, s.q_len, shape_.head_dim);
+    ahead_.rows[2] = head_rows<T>(a_.o, s.q_begin, head, s.q_len, shape_.head_dim);
+    const int kv_head = head / (shape_.q_heads / shape_.kv_heads);
+    if (kv_head == kv_head_) return;
+    ahead_.rows[3] = head_rows<T>(a_.k, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
+    ahead_.rows[4] = head_rows<T>(a_.v, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
+  }
+
   void run_head(int head) {
     const int chunk = attention_query_chunk(depth_);
     for (chunk_ = 0; chunk_ < segment_->q_len; chunk_ += chunk) {
       const int left = segment_->q_len - chunk_;
       queries_ = left < chunk ? left : chunk;
+      if (left <= chunk) plan_ahead(head + 1);
       pack_queries(head);
       std::memset(dq_, 0,
                   size_t(queries_ + block_queries - 1) / block_queries * block_queries *
@@ -233,6 +246,7 @@ class Backward {
                             .key_in_block = half,
                             .hidden = hidden(at, half),
                             .scale = shape_.scale * log2_e};
+    ahead_.fetch_some();
     all_visible(at) ? run_half<T, false>(h, queue) : run_half<T, true>(h, queue);
   }
 
@@ -320,6 +334,7 @@ class Backward {
   float *dk_, *dv_, *dq_;
   QueryStats stats_;
   const AttentionSegment* segment_ = nullptr;
+  RowsAhead<T, 5> ahead_;
   int kv_head_ = 0, chunk_ = 0, queries_ = 0;  // chunk_: its first query; queries_: in it
 };
 

@@ -49,6 +49,11 @@ class Forward {
     segment_ = &s, kv_head_ = kv_head, streamed_ = streamed;
     keys_ = head_rows<T>(a_.k, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
     values_ = head_rows<T>(a_.v, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
+    ahead_ = {};
+    if (kv_head + 1 < shape_.kv_heads) {
+      ahead_.rows[0] = head_rows<T>(a_.k, s.kv_begin, kv_head + 1, s.kv_len, shape_.head_dim);
+      ahead_.rows[1] = head_rows<T>(a_.v, s.kv_begin, kv_head + 1, s.kv_len, shape_.head_dim);
+    }
     if (!streamed) pack(b.begin, b.end);
     const int64_t steps = steps_;
     for (int tile = begin; tile < end; ++tile) run_tile(tile);
@@ -143,10 +148,14 @@ class Forward {
     std::memset(static_cast<void*>(t.q + rows * depth_), 0, unused * sizeof t.q[0]);
   }
 
-  // What the tile from row `first` on will read and write, into the cache.
-  void fetch_tile(int first) const {
-    const int count = segment_->q_len * group_ - first;
-    Place p = place(*segment_, kv_head_, first);
+  // What the tile from row `first` on, or the next head's first, will read and write, into the
+  // cache. Inlined: GCC 12 drops calls of a function that does nothing but prefetch.
+  WEFT_INLINE void fetch_tile(int first) const {
+    const int rows = segment_->q_len * group_, next_head = first >= rows;
+    if (kv_head_ + next_head >= shape_.kv_heads) return;
+    if (next_head) first = 0;
+    const int count = rows - first;
+    Place p = place(*segment_, kv_head_ + next_head, first);
     for (int r = 0; r < tile_rows && r < count; ++r, step(p)) {
       fetch(head_rows<T>(a_.q, p.row, p.head, 1, shape_.head_dim), 1);
       fetch(head_rows<T>(a_.o, p.row, p.head, 1, shape_.head_dim), 1);
@@ -181,6 +190,7 @@ class Forward {
   // The softmax that is due. Streamed values are packed just before they are used.
   void advance(const TileStep& next) {
     if (streamed_ && before_.tile) pack_v(before_.block, v_);
+    ahead_.fetch_some();
     run_step<T>(before_, now_, next, depth_, shape_.scale * log2_e);
     if (before_.tile && before_.last) store_tile(before_);
     before_ = now_, now_ = next;
@@ -226,6 +236,7 @@ class Forward {
   int kv_head_ = 0, packed_from_ = 0, half_ = 0;
   int64_t tiles_begun_ = 0, steps_ = 0;
   Rows<T> keys_{}, values_{};
+  RowsAhead<T, 2> ahead_;
   bool streamed_ = false;
   TileStep before_, now_;
 };

@@ -27,6 +27,20 @@ WEFT_INLINE inline void fetch(Rows<T> rows, int n) {
       _mm_prefetch(reinterpret_cast<const char*>(rows.data + r * rows.stride + i), _MM_HINT_T0);
 }
 
+// The first rows of what comes next, asked for a few at a time: prefetches in a burst would wait
+// for memory themselves.
+template <class T, int arrays>
+struct RowsAhead {
+  Rows<T> rows[arrays] = {};
+  int at = 0;
+
+  WEFT_INLINE void fetch_some() {
+    if (at >= 64) return;
+    for (const Rows<T>& r : rows) fetch(r.from(at), 16);
+    at += 16;
+  }
+};
+
 // [16][16] of 32-bit words, transposed; strides in words.
 #if defined(__AVX512F__)
 inline void transpose16(const uint32_t* from, int64_t from_stride, uint32_t* to,
