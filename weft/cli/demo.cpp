@@ -71,12 +71,15 @@ std::unique_ptr<train::Trainer> open(const Options& o) {
   return train::Trainer::create(config_of(o), data_of(o), run_of(o));
 }
 
-// Stories told from nothing, at temperature 1: what the model believes the corpus to be.
+constexpr double temperature = 0.7;
+
+// Stories told from nothing.
 std::vector<std::string> tell(const Options& o, const std::string& prompt, int64_t count) {
   const train::LoadedRun run = train::load_run(run_of(o));
   engine::Runner runner(run.config.model, run.params,
                         {.dtype = parse_dtype(run.config.dtype), .slots = 16});
   engine::GenerateOptions options{.max_tokens = run.config.model.context - 8};
+  options.sampling.temperature = temperature;
   options.sampling.seed = uint64_t(o.seed);
   const std::vector<std::string> prompts(static_cast<size_t>(count), prompt);
   std::vector<std::string> texts;
@@ -124,16 +127,17 @@ void report(const Options& o, const Summary& s) {
               s.bits_per_byte);
   if (stories)
     std::printf(
-        "; the grammar's own entropy is %.4f.\nOf %lld stories that it finished, the grammar "
-        "accepts %lld (%.0f%%).\n",
-        entropy.nats_per_character, static_cast<long long>(s.score.stories),
+        "; the grammar's own entropy is %.4f.\nOf %lld stories that it finished at "
+        "temperature %.1f, the grammar accepts %lld (%.0f%%).\n",
+        entropy.nats_per_character, static_cast<long long>(s.score.stories), temperature,
         static_cast<long long>(s.score.accepted), 100 * s.score.share());
   else
     std::printf(".\n");
   std::printf("%s tokens/s. What it writes:\n", format_count(s.result.tokens_per_second).c_str());
   for (size_t i = 0; i < 3 && i < s.samples.size(); ++i) {
     const std::string& text = s.samples[i];
-    std::printf("\n  %s\n", text.substr(0, text.find("\n\n")).c_str());
+    const size_t start = std::min(text.find_first_not_of('\n'), text.size());
+    std::printf("\n  %s\n", text.substr(start, text.find('\n', start) - start).c_str());
   }
   std::printf(
       "\nThe run is in %s (loss.svg shows how it learned). Next:\n"
