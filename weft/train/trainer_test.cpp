@@ -134,6 +134,19 @@ std::vector<std::string> names_in(const std::string& path) {
   return names;
 }
 
+// As train(), stopped at steps 4 and 8: the checkpoints of just these steps are there, however slow
+// the disk is.
+TrainResult train_in_stretches(const TrainConfig& config, const Workshop& shop, const char* name,
+                               RunOptions options = {}) {
+  const std::string run = shop.directory / name;
+  options.stop_after = 4;
+  Trainer::create(config, shop.data, run)->run(options);
+  options.stop_after = 8;
+  Trainer::resume(run)->run(options);
+  options.stop_after = 0;
+  return Trainer::resume(run)->run(options);
+}
+
 TEST(Trainer, RunFolder) {
   const Workshop shop;
   TrainConfig c = tiny_config();
@@ -143,7 +156,7 @@ TEST(Trainer, RunFolder) {
   options.on_evaluation = [&](int64_t step, const Evaluation&, bool best) {
     best_step = best ? step : best_step;
   };
-  const TrainResult r = train(c, shop, "run", options);
+  const TrainResult r = train_in_stretches(c, shop, "run", options);
   const std::string run = shop.directory / "run";
   EXPECT_EQ(names_in(run), (std::vector<std::string>{"checkpoints", "config.json", "metrics.jsonl",
                                                      "model.safetensors", "tokenizer.json"}));
@@ -264,14 +277,15 @@ TEST(Trainer, DamageToAnOlderCheckpointDoesNotStopARun) {
   TrainConfig c = tiny_config();
   c.keep = 5;
   const std::string run = shop.directory / "run";
-  Trainer::create(c, shop.data, run)->run({.stop_after = 8});
+  Trainer::create(c, shop.data, run)->run({.stop_after = 4});
+  Trainer::resume(run)->run({.stop_after = 8});
   write_file_atomic(checkpoints_of(run) + "/step-00000004/manifest.json", "no");
   EXPECT_EQ(Trainer::resume(run)->run().weights_sha256, train(c, shop, "whole").weights_sha256);
 }
 
 TEST(Trainer, DamagedCheckpointsAreSkipped) {
   const Workshop shop;
-  const TrainResult whole = train(tiny_config(), shop, "run");
+  const TrainResult whole = train_in_stretches(tiny_config(), shop, "run");
   const std::string run = shop.directory / "run", root = checkpoints_of(run);
   flip_a_bit(root + "/step-00000012/optimizer.safetensors");
   std::filesystem::create_directory(root + "/step-notes");
