@@ -44,7 +44,7 @@ inline std::string draw_graph(const Tensor& result, const std::vector<Named>& na
   constexpr int width = 130, height = 52, step_x = 170, step_y = 72, margin = 20;
   const auto x_of = [](const Place& p) { return margin + p.column * step_x; };
   const auto y_of = [](const Place& p) { return margin + p.row * step_y + p.column * step_y / 3; };
-  std::string lines, boxes;
+  std::string lines, boxes, texts;
   int right = 0, bottom = 0;
   size_t next = 0;
   for (const auto& [id, place] : places) {
@@ -59,18 +59,19 @@ inline std::string draw_graph(const Tensor& result, const std::vector<Named>& na
                       y_of(from) + height / 2, x, y + height / 2);
     }
     boxes += format("<rect x='{}' y='{}' width='{}' height='{}' rx='6'/>\n", x, y, width, height);
-    boxes += format("<text x='{}' y='{}' font-weight='bold'>{}</text>\n", x + 8, y + 16, name);
+    texts += format("<text x='{}' y='{}' font-weight='bold'>{}</text>\n", x + 8, y + 16, name);
     // The values come from copies of the nodes' graph, so that the nodes themselves stay as drawn.
-    boxes += format("<text x='{}' y='{}'>value {:.4f}</text>\n", x + 8, y + 31,
+    texts += format("<text x='{}' y='{}'>value {:.4f}</text>\n", x + 8, y + 31,
                     (place.tensor * 1.0).item());
-    boxes +=
+    texts +=
         format("<text x='{}' y='{}'>grad {:.4f}</text>\n", x + 8, y + 46, grads[next++].item());
   }
   return format(
       "<svg xmlns='http://www.w3.org/2000/svg' width='{}' height='{}' font-family='sans-serif' "
       "font-size='12'>\n<rect width='100%' height='100%' fill='white'/>\n"
-      "<g stroke='#888'>\n{}</g>\n<g fill='#eef3fa' stroke='#4878a8'>\n{}</g>\n</svg>\n",
-      right + margin, bottom + margin, lines, boxes);
+      "<g stroke='#888'>\n{}</g>\n<g fill='#eef3fa' stroke='#4878a8'>\n{}</g>\n<g "
+      "fill='#222'>\n{}</g>\n</svg>\n",
+      right + margin, bottom + margin, lines, boxes, texts);
 }
 
 }  // namespace weft

@@ -67,8 +67,8 @@ Moons make_moons(int points, uint64_t seed) {
   for (int i = 0; i < points; ++i) {
     const auto words = random(uint64_t(i));
     const float angle = std::numbers::pi_v<float> * uniform_float(words[0]);
-    const float dx = 0.3f * (uniform_float(words[1]) - 0.5f);
-    const float dy = 0.3f * (uniform_float(words[2]) - 0.5f);
+    const float dx = 0.5f * (uniform_float(words[1]) - 0.5f);
+    const float dy = 0.5f * (uniform_float(words[2]) - 0.5f);
     const bool upper = i % 2 == 0;
     moons.x.push_back((upper ? std::cos(angle) : 1 - std::cos(angle)) + dx);
     moons.y.push_back((upper ? std::sin(angle) : 0.5f - std::sin(angle)) + dy);
@@ -203,9 +203,11 @@ int main(int argc, char** argv) {
     else
       folder = argv[i];
   }
+  static CpuDevice device(1);  // work this small is not worth a second thread
+  set_default_device(device);
   try {
     one_neuron(folder);
-    two_moons(folder, quick ? 300 : 1500);
+    two_moons(folder, quick ? 600 : 1500);
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;
