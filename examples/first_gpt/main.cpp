@@ -60,6 +60,8 @@ struct State {
 int run(bool quick, const std::string& text) {
   const CharTokenizer tokenizer = CharTokenizer::from_text(text);
   const std::vector<int32_t> ids = tokenizer.encode(text);
+  if (int64_t(ids.size()) < context + 2)
+    user_error("the text must have at least {} characters, it has {}", context + 2, ids.size());
   const models::ModelConfig config{
       .vocab = tokenizer.vocab_size(), .context = context, .layers = 2, .heads = 4, .width = 64};
   const models::Architecture& gpt2 = models::find_architecture("gpt2");
@@ -112,15 +114,17 @@ int run(bool quick, const std::string& text) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   bool quick = false;
-  std::string text;
+  std::string text = make_story_corpus(1, 1 << 20);
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--quick")
       quick = true;
     else
       text = read_file(argv[i], uint64_t(1) << 30);
   }
-  if (text.empty()) text = make_story_corpus(1, 1 << 20);
   return run(quick, text);
+} catch (const Error& e) {
+  std::fprintf(stderr, "%s\n", e.what());
+  return 1;
 }
