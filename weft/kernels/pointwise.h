@@ -27,6 +27,8 @@ enum class PointwiseOp : uint8_t {
   cos,
   gelu_tanh,
   gelu_tanh_grad,  // d gelu_tanh(a) / da
+  silu,            // a sigmoid(a)
+  silu_grad,       // d silu(a) / da
   // Two operands. Integers wrap; their division truncates, and by zero gives 0.
   add,
   sub,

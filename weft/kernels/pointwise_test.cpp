@@ -145,7 +145,7 @@ struct Program {
 };
 
 bool inexact(PointwiseOp op) {  // calls into cpu/vmath.h
-  return (op >= exp && op <= gelu_tanh_grad && op != sqrt) || op == pow;
+  return (op >= exp && op <= silu_grad && op != sqrt) || op == pow;
 }
 
 // Units in the last place of t that an f32 result within 4 units of its own may be off.
@@ -156,8 +156,8 @@ void expect_near(const Data& actual, const Data& expected, PointwiseOp op) {
     const double a = actual.at(i), e = expected.at(i);
     if (std::isnan(a) && std::isnan(e)) continue;
     if (a == e) continue;
-    // gelu far below zero: an absolute bound (vmath_test.cpp has the sharp one).
-    const double floor = op == gelu_tanh || op == gelu_tanh_grad ? 1e-6 : 0x1p-120;
+    // gelu and silu far below zero: an absolute bound (vmath_test.cpp has the sharp one).
+    const double floor = op >= gelu_tanh && op <= silu_grad ? 1e-6 : 0x1p-120;
     ASSERT_NEAR(a, e, std::max(units * std::ldexp(std::fabs(e), -bits), floor))
         << int(op) << " " << dtype_name(actual.dtype) << " element " << i;
   }

@@ -47,8 +47,12 @@ void evaluate_unary(PointwiseOp op, float* out, const float* a, int n) {
       return each(out, a, n, [](F32x16 x) { return cos(x); });
     case PointwiseOp::gelu_tanh:
       return each(out, a, n, [](F32x16 x) { return gelu_tanh(x); });
-    default:
+    case PointwiseOp::gelu_tanh_grad:
       return each(out, a, n, [](F32x16 x) { return gelu_tanh_grad(x); });
+    case PointwiseOp::silu:
+      return each(out, a, n, [](F32x16 x) { return silu(x); });
+    default:
+      return each(out, a, n, [](F32x16 x) { return silu_grad(x); });
   }
 }
 

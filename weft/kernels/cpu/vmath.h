@@ -127,6 +127,20 @@ inline F32x16 gelu_tanh_grad(F32x16 x) {
   return fma(b * slope, e * inverse * inverse, s);
 }
 
+// x sigmoid(x). Far below zero it has reached zero; clamping there avoids infinity over infinity.
+inline F32x16 silu(F32x16 x) {
+  const F32x16 b = max(F32x16(-100.0f), x);
+  return b / (F32x16(1.0f) + exp(-b));
+}
+
+// s + x s (1 - s), from exp(-|x|) as above.
+inline F32x16 silu_grad(F32x16 x) {
+  const F32x16 b = min(F32x16(100.0f), max(F32x16(-100.0f), x));
+  const F32x16 e = exp(-abs(b)), inverse = F32x16(1.0f) / (F32x16(1.0f) + e);
+  const F32x16 s = inverse * select(b < F32x16(0.0f), e, 1.0f);
+  return fma(b, e * inverse * inverse, s);
+}
+
 // x = quadrant pi/2 + r, |r| <= pi/4, for x >= 0.
 struct Angle {
   F32x16 r;

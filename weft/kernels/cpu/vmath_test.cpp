@@ -78,6 +78,18 @@ TEST(Vmath, angles_of_any_size) {
   EXPECT_LT(worst(-infinity, infinity, FUNCTION(cos), ORACLE(std::cos(v))), 2);
 }
 
+TEST(Vmath, silu) {
+  const auto value = [](double x) { return x < -700 ? 0 : x / (1 + std::exp(-x)); };
+  const auto grad = [](double x) {
+    if (std::fabs(x) > 700) return x > 0 ? 1.0 : 0.0;
+    return 1 / (1 + std::exp(-x)) * (1 + x / (1 + std::exp(x)));
+  };
+  EXPECT_LT(worst(-80, infinity, FUNCTION(silu), value), 4);
+  EXPECT_LT(worst(-1, infinity, FUNCTION(silu_grad), grad), 4);
+  for (float x = -200; x < 20; x += 0.01f)
+    EXPECT_NEAR(at(FUNCTION(silu_grad), x), grad(x), std::ldexp(4.0, -24)) << x;
+}
+
 // The error of w, half an ulp or so, is multiplied by w: far below zero the relative error grows
 // with it.
 TEST(Vmath, gelu) {
@@ -155,6 +167,10 @@ TEST(Vmath, limits) {
   EXPECT_EQ(at(FUNCTION(gelu_tanh), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(gelu_tanh_grad), infinity), 1.0f);
   EXPECT_EQ(at(FUNCTION(gelu_tanh_grad), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(silu), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(silu), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(silu_grad), infinity), 1.0f);
+  EXPECT_EQ(at(FUNCTION(silu_grad), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(rsqrt), 0.0f), infinity);
   EXPECT_TRUE(std::isnan(at(FUNCTION(log), -1.0f)));
   EXPECT_TRUE(std::isnan(at(FUNCTION(log), -infinity)));
@@ -171,6 +187,7 @@ TEST(Vmath, nan_propagates) {
         at(FUNCTION(sigmoid), not_a_number), at(FUNCTION(erf), not_a_number),
         at(FUNCTION(sin), not_a_number), at(FUNCTION(cos), not_a_number),
         at(FUNCTION(gelu_tanh), not_a_number), at(FUNCTION(gelu_tanh_grad), not_a_number),
+        at(FUNCTION(silu), not_a_number), at(FUNCTION(silu_grad), not_a_number),
         at(FUNCTION(rsqrt), not_a_number)})
     EXPECT_TRUE(std::isnan(y));
 }

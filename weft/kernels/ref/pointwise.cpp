@@ -66,6 +66,16 @@ double gelu_tanh(double x) {
   return x / (1 + std::exp(-1.5957691216057308 * (x + 0.044715 * x * x * x)));
 }
 
+double silu(double x) {
+  return x < -700 ? -0.0 : x / (1 + std::exp(-x));
+}
+
+double silu_grad(double x) {
+  if (std::fabs(x) > 700) return x > 0 ? 1 : 0;
+  const double s = 1 / (1 + std::exp(-x));
+  return s + x * s / (1 + std::exp(x));
+}
+
 double evaluate_real(PointwiseOp op, double a, double b) {
   using enum PointwiseOp;
   switch (op) {
@@ -95,6 +105,10 @@ double evaluate_real(PointwiseOp op, double a, double b) {
       return ref::gelu_tanh(a);
     case PointwiseOp::gelu_tanh_grad:
       return ref::gelu_tanh_grad(a);
+    case PointwiseOp::silu:
+      return ref::silu(a);
+    case PointwiseOp::silu_grad:
+      return ref::silu_grad(a);
     case add:
       return a + b;
     case sub:
