@@ -41,7 +41,7 @@ std::vector<std::string> config_words(const std::string& path) {
   for (const auto& [key, value] : table) {
     const std::string name(key.str());
     if (const auto flag = value.value_exact<bool>()) {
-      if (*flag) words.push_back("--" + name);
+      words.push_back(format("--{}={}", name, *flag));
       continue;
     }
     words.push_back("--" + name);

@@ -41,6 +41,10 @@ struct AddFlags {
         ->check(CLI::Range(low, high))
         ->capture_default_str();
   }
+  void operator()(const char* key, bool& value, const char* help) const {
+    const std::string name = flag_name(key).substr(2);
+    command.add_flag(format("--{},!--no-{}", name, name), value, help)->capture_default_str();
+  }
   void operator()(const char* key, std::string& value, const std::vector<std::string>& choices,
                   const char* help) const {
     command.add_option(flag_name(key), value, help)

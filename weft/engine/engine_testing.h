@@ -27,6 +27,18 @@ inline models::ModelConfig small_config() {
   return config;
 }
 
+// With everything that llama has: shared key heads of a size of their own, a window in one layer,
+// norms, biases, scaled rotary frequencies and a head that is not tied.
+inline models::ModelConfig small_llama() {
+  models::ModelConfig config = small_config();
+  config.architecture = "llama";
+  config.heads = 4, config.kv_heads = 2, config.head_dim = 16, config.tied = false;
+  config.qkv_bias = config.qk_norm = true;
+  config.window = 70, config.window_from = 1;
+  config.rope_scaling = {8, 1, 4, 64};
+  return config;
+}
+
 // Larger than at the start of training, so that every token depends on those before it.
 inline Params small_params(const models::ModelConfig& config) {
   Params params = models::find_architecture(config.architecture).initialize(config, 3);

@@ -39,7 +39,7 @@ Runner::Runner(const models::ModelConfig& config, const Params& params,
   models::check_params(config_, params);
   params_ = models::cast_params(params, options_.dtype);
   eval(tensors_of(params_));
-  const Shape rows{options_.slots * options_.context, config_.heads, config_.width / config_.heads};
+  const Shape rows{options_.slots * options_.context, config_.key_heads(), config_.head_size()};
   for (int64_t i = 0; i < config_.layers; ++i)
     cache_.push_back({Array(device_, options_.dtype, rows), Array(device_, options_.dtype, rows)});
   for (Staged* staged : {&tokens_, &positions_, &cache_rows_})

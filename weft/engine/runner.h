@@ -74,7 +74,7 @@ class Runner {
   RunnerOptions options_;
   Device& device_;
   Params params_;
-  Cache cache_;  // [slots * context, heads, head_dim]; a slot has `context` rows
+  Cache cache_;  // [slots * context, kv_heads, head_dim]; a slot has `context` rows
   Staged tokens_, positions_, cache_rows_, segments_, rows_;
   std::vector<float> logits_;
   Jit<Forward> forward_;

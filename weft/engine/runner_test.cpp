@@ -71,43 +71,44 @@ void expect_same_bits(const Logits& got, const Logits& want, const char* how) {
 }
 
 // What training computes with plain AVX2 on one thread.
-const Logits& reference(DType dtype) {
-  static std::map<DType, Logits> known;
-  Logits& logits = known[dtype];
+const Logits& reference(const models::ModelConfig& config, DType dtype) {
+  static std::map<std::pair<std::string, DType>, Logits> known;
+  Logits& logits = known[{config.architecture, dtype}];
   if (logits.empty()) {
     use_device(Isa::avx2, 1);
-    const models::ModelConfig config = small_config();
     logits = training_logits(config, small_params(config), dtype, sequences());
   }
   return logits;
 }
 
 struct Case {
+  models::ModelConfig config;
   DType dtype;
   Isa isa;
   int threads;
 };
 std::string case_name(const testing::TestParamInfo<Case>& info) {
-  return format("{}_{}_{}", dtype_name(info.param.dtype), isa_name(info.param.isa),
-                info.param.threads);
+  return format("{}_{}_{}_{}", info.param.config.architecture, dtype_name(info.param.dtype),
+                isa_name(info.param.isa), info.param.threads);
 }
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const DType dtype : {DType::bf16, DType::f32})
-    for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
-      for (const int threads : {1, 2})
-        if (isa <= best_isa()) all.push_back({dtype, isa, threads});
+  for (const models::ModelConfig& config : {small_config(), small_llama()})
+    for (const DType dtype : {DType::bf16, DType::f32})
+      for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
+        for (const int threads : {1, 2})
+          if (isa <= best_isa()) all.push_back({config, dtype, isa, threads});
   return all;
 }
 
 class SameBits : public testing::TestWithParam<Case> {};
 
 TEST_P(SameBits, HoweverASequenceIsComputed) {
-  const Logits& want = reference(GetParam().dtype);
+  const models::ModelConfig& config = GetParam().config;
+  const Logits& want = reference(config, GetParam().dtype);
   ASSERT_GT(std::abs(want[0].back()), 1e-3);
   use_device(GetParam().isa, GetParam().threads);
   const Tokens all = sequences();
-  const models::ModelConfig config = small_config();
   const Params params = small_params(config);
   expect_same_bits(training_logits(config, params, GetParam().dtype, all), want, "training");
   expect_same_bits({training_logits(config, params, GetParam().dtype, {all[2]})[0]}, {want[2]},

@@ -49,6 +49,7 @@ Tensor cos(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor relu(const Tensor& x);
 Tensor gelu(const Tensor& x);  // tanh form, as GPT-2 (Hendrycks and Gimpel, arXiv 1606.08415)
+Tensor silu(const Tensor& x);  // x sigmoid(x)
 Tensor less(const Tensor& a, const Tensor& b);        // boolean
 Tensor less_equal(const Tensor& a, const Tensor& b);  // boolean
 Tensor equal(const Tensor& a, const Tensor& b);       // boolean

@@ -63,6 +63,7 @@ std::vector<OpCase> cases() {
       {"abs", {{3, 5}}, [](const Tensors& x) { return abs(x[0]); }, 0.1, 1, false},
       {"relu", {{3, 5}}, [](const Tensors& x) { return relu(x[0]); }, 0.1, 1, false},
       {"gelu", {{3, 5}}, [](const Tensors& x) { return gelu(x[0]); }, -3, 3},
+      {"silu", {{3, 5}}, [](const Tensors& x) { return silu(x[0]); }, -3, 3},
       {"minimum",
        {{3, 5}, {3, 5}},
        [](const Tensors& x) { return minimum(x[0], x[1]); },

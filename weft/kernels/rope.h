@@ -1,6 +1,8 @@
 // Rotary position embedding (Su et al., arXiv:2104.09864): pairs of a head's elements are turned by
 // an angle that grows with the position.
 #pragma once
+#include <span>
+
 #include "weft/kernels/kernel.h"
 
 namespace weft::kernels {
@@ -28,7 +30,9 @@ struct Rope {
 
 WEFT_CPU_KERNEL(rope, Rope)
 
-// cos and sin of position theta^(-2 i / rotary) for i < rotary / 2, computed in f64.
+// cos and sin [positions, frequencies] of position times frequency, computed in f64.
+void rope_tables(int64_t positions, std::span<const double> frequencies, float* cos, float* sin);
+// With the frequencies theta^(-2 i / rotary) for i < rotary / 2.
 void rope_tables(int64_t positions, int64_t rotary, double theta, float* cos, float* sin);
 
 namespace ref {

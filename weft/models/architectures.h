@@ -4,6 +4,6 @@
 
 namespace weft::models {
 
-extern const Architecture gpt2;
+extern const Architecture gpt2, llama;
 
 }  // namespace weft::models

@@ -17,8 +17,8 @@ struct Block {
 Block block(const ModelConfig& c, int64_t layer) {
   const std::string path = format("blocks.{}", layer);
   const int64_t hidden = c.hidden ? c.hidden : 4 * c.width;
-  return {{path + ".norm1", c.width},
-          {path + ".norm2", c.width},
+  return {{path + ".norm1", c.width, c.norm_epsilon},
+          {path + ".norm2", c.width, c.norm_epsilon},
           {path + ".attention", c.width, c.heads},
           {path + ".mlp", c.width, hidden}};
 }
@@ -28,8 +28,11 @@ nn::Embedding tokens(const ModelConfig& c) {
 nn::Embedding positions(const ModelConfig& c) {
   return {"positions", c.context, c.width};
 }
+nn::Linear untied_head(const ModelConfig& c) {
+  return {"head", c.width, c.vocab, false};
+}
 nn::LayerNorm last_norm(const ModelConfig& c) {
-  return {"norm", c.width};
+  return {"norm", c.width, c.norm_epsilon};
 }
 
 void validate(const ModelConfig& c) {
@@ -48,6 +51,10 @@ void validate(const ModelConfig& c) {
     user_error("gpt2 needs a hidden size up to {}, got {}", 1 << 20, c.hidden);
   if (!(c.dropout >= 0 && c.dropout < 1))
     user_error("gpt2 needs dropout in [0, 1), got {}", c.dropout);
+  if (c.key_heads() != c.heads || c.head_size() != c.width / c.heads || c.window != 0)
+    user_error("kv_heads, head_dim and window are for llama; gpt2 has none of them");
+  if (c.qkv_bias || c.out_bias || c.mlp_bias || c.qk_norm)
+    user_error("qkv_bias, out_bias, mlp_bias and qk_norm are for llama; gpt2 has its own biases");
 }
 
 Params initialize(const ModelConfig& c, uint64_t seed) {
@@ -63,6 +70,7 @@ Params initialize(const ModelConfig& c, uint64_t seed) {
     b.mlp.init(make, stddev, residual);
   }
   last_norm(c).init(make);
+  if (!c.tied) untied_head(c).init(make, stddev);
   return make.finish();
 }
 
@@ -79,8 +87,8 @@ Tensor hidden(const ModelConfig& c, const Params& p, const ForwardInputs& in) {
   return last_norm(c)(p, x);
 }
 
-const Tensor& head(const ModelConfig&, const Params& p) {
-  return nn::parameter(p, "tokens.weight");
+const Tensor& head(const ModelConfig& c, const Params& p) {
+  return nn::parameter(p, c.tied ? "tokens.weight" : "head.weight");
 }
 
 }  // namespace

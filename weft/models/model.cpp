@@ -5,7 +5,7 @@
 namespace weft::models {
 namespace {
 
-const Architecture* const table[] = {&gpt2};
+const Architecture* const table[] = {&gpt2, &llama};
 
 }  // namespace
 

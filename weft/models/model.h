@@ -15,8 +15,24 @@ struct ModelConfig {
   int64_t context = 0;  // most tokens of one sequence
   int64_t layers = 0, heads = 0;
   int64_t width = 0;   // of the residual stream
-  int64_t hidden = 0;  // of the feed-forward layer; 0: 4 * width
+  int64_t hidden = 0;  // of the feed-forward layer; 0: the architecture's choice for the width
   double dropout = 0;
+  double norm_epsilon = 1e-5;
+  bool tied = true;  // the logits' matrix is the embedding
+
+  // Of llama alone.
+  int64_t kv_heads = 0;  // 0: as many as heads
+  int64_t head_dim = 0;  // 0: width / heads
+  bool qkv_bias = false, out_bias = false, mlp_bias = false;
+  bool qk_norm = false;     // an RMS norm over each head of queries and keys
+  int64_t window = 0;       // keys that a query sees; 0: all
+  int64_t window_from = 0;  // the first layer that has the window
+  double rope_theta = 10000;
+  nn::RopeScaling rope_scaling = {};
+
+  // With the defaults in place of zeros. heads is not 0.
+  int64_t key_heads() const { return kv_heads ? kv_heads : heads; }
+  int64_t head_size() const { return head_dim ? head_dim : width / heads; }
 };
 
 // What one forward pass is given besides the parameters.

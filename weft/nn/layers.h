@@ -38,11 +38,20 @@ struct Dropout {
 struct Linear {
   std::string path;
   int64_t in, out;
+  bool bias = true;
   void init(Initializer& make, double stddev) const;
   Tensor operator()(const Params& params, const Tensor& x) const;
 };
 
 struct LayerNorm {
+  std::string path;
+  int64_t width;
+  double epsilon = 1e-5;
+  void init(Initializer& make) const;
+  Tensor operator()(const Params& params, const Tensor& x) const;
+};
+
+struct RmsNorm {
   std::string path;
   int64_t width;
   double epsilon = 1e-5;
@@ -88,12 +97,63 @@ struct SelfAttention {
                     KvLayer* cache) const;
 };
 
+// Llama 3's stretching of rotary positions ("The Llama 3 Herd of Models", arXiv 2407.21783, and its
+// reference code): frequencies with fewer than `low` turns in the original context are divided by
+// `factor`, those with more than `high` stay, with a linear passage between. A factor of 1 changes
+// nothing.
+struct RopeScaling {
+  double factor = 1, low = 1, high = 4;
+  int64_t original_context = 8192;
+};
+
+// What rope() takes: cos and sin f32[positions, head_dim / 2].
+struct Rope {
+  Tensor cos, sin;
+  Rope(int64_t positions, int64_t head_dim, double theta, const RopeScaling& scaling);
+  Tensor operator()(const Tensor& x, const Segments& where) const;
+};
+
+// Attention as in Llama: rotary positions, fewer heads of keys and values than of queries (Ainslie
+// et al., arXiv 2305.13245), and by choice an RMS norm over each head of q and k, as in Qwen3.
+struct GroupedAttention {
+  std::string path;
+  int64_t width, heads, kv_heads, head_dim;
+  bool qkv_bias = false, out_bias = false, qk_norm = false;
+  double epsilon = 1e-5;
+  int64_t window = 0;  // keys that a query sees, itself included; 0: all
+  void init(Initializer& make, double stddev, double residual_stddev) const;
+  Tensor operator()(const Params& params, const Tensor& x, const Segments& where, const Rope& rope,
+                    KvLayer* cache) const;
+
+ private:
+  Linear q() const { return {path + ".q", width, heads * head_dim, qkv_bias}; }
+  Linear k() const { return {path + ".k", width, kv_heads * head_dim, qkv_bias}; }
+  Linear v() const { return {path + ".v", width, kv_heads * head_dim, qkv_bias}; }
+  Linear out() const { return {path + ".out", heads * head_dim, width, out_bias}; }
+  RmsNorm q_norm() const { return {path + ".q_norm", head_dim, epsilon}; }
+  RmsNorm k_norm() const { return {path + ".k_norm", head_dim, epsilon}; }
+};
+
 // down(gelu(up(x))).
 struct GeluMlp {
   std::string path;
   int64_t width, hidden;
   void init(Initializer& make, double stddev, double residual_stddev) const;
   Tensor operator()(const Params& params, const Tensor& x) const;
+};
+
+// down(silu(gate(x)) up(x)) (Shazeer, arXiv 2002.05202).
+struct SwiGluMlp {
+  std::string path;
+  int64_t width, hidden;
+  bool bias = false;
+  void init(Initializer& make, double stddev, double residual_stddev) const;
+  Tensor operator()(const Params& params, const Tensor& x) const;
+
+ private:
+  Linear gate() const { return {path + ".gate", width, hidden, bias}; }
+  Linear up() const { return {path + ".up", width, hidden, bias}; }
+  Linear down() const { return {path + ".down", hidden, width, bias}; }
 };
 
 }  // namespace weft::nn

@@ -23,6 +23,7 @@ struct CheckRange {
     if (!(value >= low && value <= high))
       user_error("{} must be from {} to {}, got {}", name, low, high, value);
   }
+  void operator()(const char*, const bool&, const char*) const {}
   void operator()(const char* name, const std::string& value,
                   const std::vector<std::string>& choices, const char*) const {
     if (!is_one_of(value, choices))
@@ -36,6 +37,7 @@ struct WriteJson {
   void operator()(const char* name, const T& value, T, T, const char*) const {
     json[name] = value;
   }
+  void operator()(const char* name, bool value, const char*) const { json[name] = value; }
   void operator()(const char* name, const std::string& value, const std::vector<std::string>&,
                   const char*) const {
     json[name] = value;
@@ -49,6 +51,9 @@ struct ReadJson {
   }
   void operator()(const char* name, double& value, double low, double high, const char*) const {
     value = reader.number(name, low, high);
+  }
+  void operator()(const char* name, bool& value, const char*) const {
+    value = reader.boolean(name);
   }
   void operator()(const char* name, std::string& value, const std::vector<std::string>& choices,
                   const char*) const {

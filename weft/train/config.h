@@ -35,18 +35,43 @@ struct TrainConfig {
 
 // Calls f for each key:
 //   f(name, int64_t& or double&, lowest, highest, help)
+//   f(name, bool&, help)
 //   f(name, std::string&, std::vector<std::string> choices, help)
 template <class Config, class F>
-void for_each_key(Config& c, F&& f) {
-  constexpr int64_t many = int64_t(1) << 40;
-  const std::vector<std::string> dtypes = {"bf16", "f32"},
-                                 schedules = {"cosine", "wsd", "constant"};
+void for_each_model_key(Config& c, F&& f) {
   f("model", c.model.architecture, models::architecture_names(), "architecture");
   f("layers", c.model.layers, int64_t(1), int64_t(1024), "blocks");
   f("heads", c.model.heads, int64_t(1), int64_t(1024), "attention heads of a block");
   f("dim", c.model.width, int64_t(1), int64_t(1) << 17, "width of the residual stream");
   f("hidden", c.model.hidden, int64_t(0), int64_t(1) << 20,
-    "width of the feed-forward layer; 0: 4 dim");
+    "width of the feed-forward layer; 0: gpt2 4 dim, llama 8/3 dim");
+  f("tied", c.model.tied, "one matrix embeds tokens and gives their logits");
+  f("norm_epsilon", c.model.norm_epsilon, 1e-12, 0.1, "added to the variance by a norm");
+  f("kv_heads", c.model.kv_heads, int64_t(0), int64_t(1024),
+    "llama: heads of keys and values; 0: as many as heads");
+  f("head_dim", c.model.head_dim, int64_t(0), int64_t(256),
+    "llama: size of a head; 0: dim / heads");
+  f("qkv_bias", c.model.qkv_bias, "llama: biases of queries, keys and values, as Qwen2");
+  f("out_bias", c.model.out_bias, "llama: a bias after attention");
+  f("mlp_bias", c.model.mlp_bias, "llama: biases of the feed-forward layer");
+  f("qk_norm", c.model.qk_norm, "llama: norms of queries and keys, as Qwen3");
+  f("window", c.model.window, int64_t(0), int64_t(1) << 20, "llama: keys a query sees; 0: all");
+  f("window_from", c.model.window_from, int64_t(0), int64_t(1024),
+    "llama: first layer that has the window");
+  f("rope_theta", c.model.rope_theta, 1e-3, 1e12, "llama: base of the rotary frequencies");
+  f("rope_factor", c.model.rope_scaling.factor, 1.0, 1e6,
+    "llama: what Llama 3's scaling divides low frequencies by; 1: none");
+  f("rope_low", c.model.rope_scaling.low, 1e-6, 1e6, "llama: turns below which all is divided");
+  f("rope_high", c.model.rope_scaling.high, 1e-6, 1e6, "llama: turns above which nothing is");
+  f("rope_context", c.model.rope_scaling.original_context, int64_t(1), int64_t(1) << 24,
+    "llama: the context that turns are counted in");
+}
+template <class Config, class F>
+void for_each_key(Config& c, F&& f) {
+  constexpr int64_t many = int64_t(1) << 40;
+  const std::vector<std::string> dtypes = {"bf16", "f32"},
+                                 schedules = {"cosine", "wsd", "constant"};
+  for_each_model_key(c, f);
   f("context", c.model.context, int64_t(1), int64_t(1) << 20, "tokens of a sequence");
   f("dropout", c.model.dropout, 0.0, 0.999, "share of activations dropped");
   f("dtype", c.dtype, dtypes, "number type that computes; the master weights are f32");

@@ -19,7 +19,7 @@ TEST(TrainConfig, SurvivesJson) {
   c.model.dropout = 0.1, c.lr = 0.3, c.seed = INT64_MAX, c.schedule = "wsd", c.dtype = "f32",
   c.lanes = 4;
   const Json json = to_json(c);
-  EXPECT_EQ(json.size(), 26u);
+  EXPECT_EQ(json.size(), 41u);
   EXPECT_EQ(to_json(config_from_json(parse_json(dump_json(json), "test"), "test")), json);
 }
 
@@ -50,7 +50,7 @@ TEST(TrainConfig, RefusesWhatCannotBe) {
   refused([](TrainConfig& c) { c.model.heads = 3; }, "heads that divide dim");
   refused([](TrainConfig& c) { c.model.dropout = 1; }, "dropout must be from 0 to 0.999, got 1");
   refused([](TrainConfig& c) { c.model.architecture = "gpt9"; },
-          "model must be one of gpt2, got \"gpt9\"");
+          "model must be one of gpt2, llama, got \"gpt9\"");
   refused([](TrainConfig& c) { c.schedule = "steep"; },
           "schedule must be one of cosine, wsd, constant");
   refused([](TrainConfig& c) { c.micro_batches = 5; },

@@ -199,12 +199,17 @@ extern const Op rope_op;
 // Turning back undoes turning, so the gradient is the op itself with `inverse` flipped; to any
 // order.
 const Op rope_op = {
-    .name = "rope", .letters = "", .infer = infer_rope, .vjp = [](const VjpArgs& a) {
-      Tensors in = a.in;
-      in[0] = a.grad[0];
-      return Tensors{
-          make_one(rope_op, in, {{"inverse", 1 - a.attrs.integer("inverse")}}), {}, {}, {}};
-    }};
+    .name = "rope",
+    .letters = "",
+    .infer = infer_rope,
+    .vjp =
+        [](const VjpArgs& a) {
+          Tensors in = a.in;
+          in[0] = a.grad[0];
+          return Tensors{
+              make_one(rope_op, in, {{"inverse", 1 - a.attrs.integer("inverse")}}), {}, {}, {}};
+        },
+    .in_place = {0}};
 
 namespace {
 

@@ -118,6 +118,13 @@ WEFT_POINTWISE(gelu_grad, gelu_tanh_grad, infer_float, nullptr,
                })
 WEFT_POINTWISE(gelu, gelu_tanh, infer_float,
                [](const VjpArgs& a) { return only(a.grad[0] * make_one(gelu_grad_op, {a.in[0]})); })
+// d silu(x) / dx.
+WEFT_POINTWISE(silu_grad, silu_grad, infer_float, nullptr, [](const Tensors& in, const Attrs&) {
+  const Tensor s = sigmoid(in[0]);
+  return only(s + in[0] * s * (1.0 - s));
+})
+WEFT_POINTWISE(silu, silu, infer_float,
+               [](const VjpArgs& a) { return only(a.grad[0] * make_one(silu_grad_op, {a.in[0]})); })
 const Op where_op = {
     "where", "...", infer_where, [](const VjpArgs& a) {
       const Tensor none = zeros(a.grad[0].dims(), a.grad[0].dtype());
@@ -242,6 +249,9 @@ Tensor relu(const Tensor& x) {
 Tensor gelu(const Tensor& x) {
   return make_one(gelu_op, {x});
 }
+Tensor silu(const Tensor& x) {
+  return make_one(silu_op, {x});
+}
 Tensor less(const Tensor& a, const Tensor& b) {
   return binary(less_op, a, b);
 }
@@ -341,7 +351,7 @@ KernelRows pointwise_kernels() {
   add_single<&add_op, &sub_op, &mul_op, &div_op, &neg_op, &exp_op, &log_op, &sqrt_op, &rsqrt_op,
              &pow_op, &tanh_op, &sigmoid_op, &erf_op, &sin_op, &cos_op, &abs_op, &minimum_op,
              &maximum_op, &less_op, &less_equal_op, &equal_op, &where_op, &cast_op, &gelu_op,
-             &gelu_grad_op>(rows);
+             &gelu_grad_op, &silu_op, &silu_grad_op>(rows);
   rows.push_back({&fused_pointwise_op, DeviceKind::cpu, {}, [](const Launch& l) {
                     run_program(l, l.attrs.program("program").instr);
                   }});
@@ -375,6 +385,8 @@ std::optional<PointwiseOp> pointwise_code(const Op& op) {
       {&cast_op, PointwiseOp::cast},
       {&gelu_op, PointwiseOp::gelu_tanh},
       {&gelu_grad_op, PointwiseOp::gelu_tanh_grad},
+      {&silu_op, PointwiseOp::silu},
+      {&silu_grad_op, PointwiseOp::silu_grad},
   };
   for (const auto& [known, code] : table)
     if (known == &op) return code;

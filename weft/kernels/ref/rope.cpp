@@ -1,19 +1,25 @@
 #include "weft/kernels/rope.h"
 
 #include <cmath>
+#include <vector>
 
 #include "weft/kernels/ref/rows.h"
 
 namespace weft::kernels {
 
-void rope_tables(int64_t positions, int64_t rotary, double theta, float* cos, float* sin) {
-  for (int64_t i = 0; i < rotary / 2; ++i) {
-    const double frequency = std::pow(theta, -2 * double(i) / double(rotary));
-    for (int64_t t = 0; t < positions; ++t) {
-      cos[t * (rotary / 2) + i] = float(std::cos(double(t) * frequency));
-      sin[t * (rotary / 2) + i] = float(std::sin(double(t) * frequency));
+void rope_tables(int64_t positions, std::span<const double> frequencies, float* cos, float* sin) {
+  for (int64_t t = 0; t < positions; ++t)
+    for (const double frequency : frequencies) {
+      *cos++ = float(std::cos(double(t) * frequency));
+      *sin++ = float(std::sin(double(t) * frequency));
     }
-  }
+}
+
+void rope_tables(int64_t positions, int64_t rotary, double theta, float* cos, float* sin) {
+  std::vector<double> frequencies;
+  for (int64_t i = 0; i < rotary / 2; ++i)
+    frequencies.push_back(std::pow(theta, -2 * double(i) / double(rotary)));
+  rope_tables(positions, frequencies, cos, sin);
 }
 
 namespace ref {
