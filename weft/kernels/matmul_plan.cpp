@@ -43,26 +43,42 @@ bool share_out_products(const Matmul& p, int threads) {
   return threads > 1 && p.batch > 1 && rounds * threads * 4 <= p.batch * 5;
 }
 
+// Two threads that pack a half each and read the other's wait for lines that lie changed in the
+// other's cache: a [768, 128] operand costs each 4 us to pack whole, and 15 to 30 us to get half of
+// (two AMX cores). Many threads, or an operand too large for their caches, do better to share.
+constexpr int64_t most_own_bytes = 1 << 20;
+constexpr int most_own_copies = 4;
+
 void choose_packing(const Matmul& p, MatmulPlan& plan) {
   if (plan.column_parts == 1 && plan.n_panels <= plan.n_block) plan.pack_a = MatmulPlan::local;
   if (plan.row_parts == 1 && plan.m_panels <= plan.m_block) plan.pack_b = MatmulPlan::local;
+  const int64_t panel = matmul_panel * plan.k_padded * int64_t(dtype_size(p.in));
+  const auto own = [&](int64_t panels, int readers) {
+    return readers > 1 && readers <= most_own_copies && panels * panel <= most_own_bytes;
+  };
+  if (plan.pack_a == MatmulPlan::shared && own(plan.m_panels, plan.column_parts))
+    plan.pack_a = MatmulPlan::own;
+  if (plan.pack_b == MatmulPlan::shared && own(plan.n_panels, plan.row_parts))
+    plan.pack_b = MatmulPlan::own;
   if (p.b.packed) plan.pack_b = MatmulPlan::before;
 }
 
 void lay_out_scratch(const Matmul& p, MatmulPlan& plan, int threads) {
   const int64_t panel_row = matmul_panel * int64_t(dtype_size(p.in));  // bytes of a panel for one k
   const int64_t run = std::min(plan.k_padded, matmul_k_run);
-  if (plan.pack_a == MatmulPlan::shared)
-    plan.a_bytes = size_t(plan.m_panels * plan.k_padded * panel_row);
-  if (plan.pack_b == MatmulPlan::shared)
-    plan.b_bytes = size_t(plan.n_panels * plan.k_padded * panel_row);
   const int64_t local_panels = 1 + std::min<int64_t>(plan.n_block, plan.n_panels);
   const int64_t expanded = 2 * panel_row * run;  // A as f32, where tiles are not multiplied as such
   plan.sum_bytes = size_t(plan.m_block * plan.n_block + matmul_finished_blocks) * 4096;
-  plan.thread_bytes = plan.sum_bytes + size_t(expanded + local_panels * panel_row * run);
-  const size_t packed = plan.a_bytes + plan.b_bytes;
-  plan.total_bytes =
-      64 + size_t(threads) * plan.thread_bytes + (plan.whole_products ? threads : 1) * packed;
+  plan.panel_bytes = size_t(expanded + local_panels * panel_row * run);
+  const size_t a = size_t(plan.m_panels * plan.k_padded * panel_row);
+  const size_t b = size_t(plan.n_panels * plan.k_padded * panel_row);
+  if (plan.pack_a == MatmulPlan::own) plan.own_a_bytes = a;
+  if (plan.pack_b == MatmulPlan::own) plan.own_b_bytes = b;
+  if (plan.pack_a == MatmulPlan::shared) plan.a_bytes = a;
+  if (plan.pack_b == MatmulPlan::shared) plan.b_bytes = b;
+  plan.thread_bytes = plan.sum_bytes + plan.panel_bytes + plan.own_a_bytes + plan.own_b_bytes;
+  const size_t shared = (plan.whole_products ? threads : 1) * (plan.a_bytes + plan.b_bytes);
+  plan.total_bytes = 64 + size_t(threads) * plan.thread_bytes + shared;
 }
 
 }  // namespace

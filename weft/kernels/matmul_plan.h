@@ -20,9 +20,10 @@ constexpr int64_t matmul_k_step(DType in) {
 int64_t matmul_k_padded(int64_t k, DType in);
 
 struct MatmulPlan {
-  // before: packed by the caller. shared: all of it first, by all threads, then a barrier. local:
+  // before: packed by the caller. shared: all of it first, by all threads, then a barrier. own: by
+  // each thread what it reads, for itself, so that nothing packed crosses from core to core. local:
   // by each thread where it is used, since nobody uses it twice.
-  enum Packing { before, shared, local };
+  enum Packing { before, shared, own, local };
 
   int64_t m_panels = 0, n_panels = 0, k_padded = 0;
   int row_parts = 1, column_parts = 1;  // the grid of threads over one product
@@ -30,9 +31,16 @@ struct MatmulPlan {
   Packing pack_a = shared, pack_b = shared;
   int m_block = 16, n_block = 8;   // panels whose sums a thread holds while it goes through K,
   int64_t k_block = matmul_k_run;  // in blocks of this; divides a run
-  // Scratch, in bytes: packed A, packed B (once, or per thread with whole_products), then each
-  // thread's own: sums, finished blocks, local panels.
-  size_t a_bytes = 0, b_bytes = 0, sum_bytes = 0, thread_bytes = 0, total_bytes = 0;
+  // Scratch, in bytes: each thread's own (sums and finished blocks, local panels, operands it packs
+  // for itself), then shared packed A and B (once, or per thread with whole_products).
+  size_t sum_bytes = 0, panel_bytes = 0, own_a_bytes = 0, own_b_bytes = 0, thread_bytes = 0;
+  size_t a_bytes = 0, b_bytes = 0, total_bytes = 0;
+
+  // Whether a thread reads what another has packed.
+  bool meet() const {
+    return !whole_products &&
+           ((pack_a == shared && column_parts > 1) || (pack_b == shared && row_parts > 1));
+  }
 };
 
 // Throws Error(internal) for parameters the kernel does not take.

@@ -147,9 +147,10 @@ float model_sum(const float* a, int64_t a_stride, const float* b, int64_t b_stri
   return sum;
 }
 
+template <class Out>
 float model_gelu(float x) {
   float lanes[16];
-  cpu::avx2::gelu_tanh(cpu::avx2::F32x16(x)).store(lanes);
+  cpu::avx2::gelu_tanh<Out>(cpu::avx2::F32x16(x)).store(lanes);
   return lanes[0];
 }
 
@@ -164,7 +165,7 @@ void model_element(const Case<In, Out>& x, int64_t batch, int64_t i, int64_t j,
   if (x.bias) sum = sum + float(x.bias_values[size_t(j)]);
   Out v(sum);
   if (x.pre) result.pre[at] = v;
-  if (x.gelu) v = Out(model_gelu(float(v)));
+  if (x.gelu) v = Out(model_gelu<Out>(float(v)));
   if (x.residual) v = Out(float(v) + float(x.residual_values[at]));
   result.c[at] = v;
 }

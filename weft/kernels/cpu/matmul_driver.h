@@ -10,8 +10,7 @@ void multiply_all(CpuStream& stream, const Matmul& p) {
   ThreadPool& pool = stream.pool();
   const int threads = pool.size();
   const MatmulPlan plan = plan_matmul(p, threads);
-  const bool meet = !plan.whole_products && threads > 1 &&
-                    (plan.pack_a == MatmulPlan::shared || plan.pack_b == MatmulPlan::shared);
+  const bool meet = plan.meet();
   pool.run([&](int thread) {
     const Span all{0, p.batch};
     const Span mine = plan.whole_products ? part(all, thread, threads) : all;

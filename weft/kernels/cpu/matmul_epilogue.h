@@ -1,5 +1,7 @@
 // What happens to a finished 32 x 32 block of sums on its way to C.
 #pragma once
+#include <utility>
+
 #include "weft/kernels/cpu/matmul_block.h"
 #include "weft/kernels/cpu/vmath.h"
 #include "weft/kernels/matmul.h"
@@ -8,10 +10,7 @@ namespace weft::kernels::cpu::WEFT_ISA {
 
 template <class T>
 inline F32x16 rounded(F32x16 x) {
-  if constexpr (sizeof(T) == 4) return x;
-  T t[lanes];
-  x.store(t);
-  return F32x16::load(t);
+  return round_to(x, static_cast<const T*>(nullptr));
 }
 
 template <bool all, class T>
@@ -33,44 +32,94 @@ struct Place {
   bool whole() const { return rows == 32 && columns == 32; }
 };
 
+// What may happen to a sum, in this order.
+enum EpiloguePart { add_bias = 1, keep_value = 2, apply_gelu = 4, add_residual = 8 };
+
+// The rows of a finished block, one after the other. `parts`: of EpiloguePart, known when compiled;
+// `all`: every one of the 32 columns is there.
 template <class In, class Out>
-struct Epilogue {
-  const Matmul& p;
-  int64_t batch;
+struct EpilogueRows {
+  const float* sums;
+  Out *c, *pre_activation;
+  const In* bias;
+  const Out* residual;
+  int64_t c_stride, residual_stride;
+  int columns;
 
-  Out* c(int64_t row, int64_t column) const {
-    return static_cast<Out*>(p.c) + batch * p.c_batch_stride + row * p.c_row_stride + column;
-  }
-  // Only conversion: no bias, activation or residual.
-  bool is_plain() const {
-    return !p.bias && !p.pre_activation && p.activation == Matmul::none && !p.residual;
+  template <int parts, bool all>
+  [[gnu::always_inline]] void next() {
+    finish<parts, all>(0);
+    if (all || columns > 16) finish<parts, all>(16);
+    sums += block_stride, c += c_stride;
+    if constexpr (parts & keep_value) pre_activation += c_stride;
+    if constexpr (parts & add_residual) residual += residual_stride;
   }
 
-  // Sixteen values of one row, or the first n of them.
-  template <bool all>
-  void finish(F32x16 v, int64_t row, int64_t column, int n) const {
-    const int64_t at = batch * p.c_batch_stride + row * p.c_row_stride + column;
-    if (p.bias) v = v + load<all>(static_cast<const In*>(p.bias) + column, n);
-    if (p.pre_activation) store<all>(v, static_cast<Out*>(p.pre_activation) + at, n);
-    if (p.activation == Matmul::gelu_tanh) v = WEFT_ISA::gelu_tanh(rounded<Out>(v));
-    if (p.residual) {
-      const int64_t from = batch * p.residual_batch_stride + row * p.residual_row_stride + column;
-      v = rounded<Out>(v) + load<all>(static_cast<const Out*>(p.residual) + from, n);
+ private:
+  template <int parts, bool all>
+  [[gnu::always_inline]] void finish(int column) const {
+    const int n = columns - column;
+    F32x16 v = F32x16::load(sums + column);
+    if constexpr (parts & add_bias) v = v + load<all>(bias + column, n);
+    if constexpr (parts & keep_value) store<all>(v, pre_activation + column, n);
+    if constexpr (parts & apply_gelu) v = gelu_tanh<Out>(rounded<Out>(v));
+    if constexpr (parts & add_residual) v = rounded<Out>(v) + load<all>(residual + column, n);
+    store<all>(v, c + column, n);
+  }
+};
+
+// Handed on by value, so that the compiler keeps all of it in registers.
+template <class In, class Out, int parts>
+struct NextRow {
+  EpilogueRows<In, Out> rows;
+  [[gnu::always_inline]] void operator()() { rows.template next<parts, true>(); }
+};
+
+template <class In, class Out>
+class Epilogue {
+ public:
+  Epilogue(const Matmul& params, int64_t batch)
+      : p_(params),
+        batch_(batch),
+        parts_((p_.bias ? add_bias : 0) | (p_.pre_activation ? keep_value : 0) |
+               (p_.activation == Matmul::gelu_tanh ? apply_gelu : 0) |
+               (p_.residual ? add_residual : 0)) {}
+
+  Out* c(int64_t row, int64_t column) const { return static_cast<Out*>(p_.c) + at(row, column); }
+  // Only conversion.
+  bool is_plain() const { return parts_ == 0; }
+
+  EpilogueRows<In, Out> rows(const float* sums, const Place& x) const {
+    EpilogueRows<In, Out> r = {sums,
+                               c(x.row, x.column),
+                               nullptr,
+                               nullptr,
+                               nullptr,
+                               p_.c_row_stride,
+                               p_.residual_row_stride,
+                               x.columns};
+    if (p_.pre_activation)
+      r.pre_activation = static_cast<Out*>(p_.pre_activation) + at(x.row, x.column);
+    if (p_.bias) r.bias = static_cast<const In*>(p_.bias) + x.column;
+    if (p_.residual)
+      r.residual = static_cast<const Out*>(p_.residual) + batch_ * p_.residual_batch_stride +
+                   x.row * p_.residual_row_stride + x.column;
+    return r;
+  }
+
+  // Calls f<parts>() with the parts of this product, if they are among these.
+  template <int first, int... others, class F>
+  bool with_parts(F&& f) const {
+    if (parts_ == first) {
+      f.template operator()<first>();
+      return true;
     }
-    store<all>(v, static_cast<Out*>(p.c) + at, n);
+    if constexpr (sizeof...(others) > 0) return with_parts<others...>(f);
+    return false;
   }
 
   void store_block(const float* sums, const Place& place) const {
-    for (int r = 0; r < place.rows; ++r)
-      for (int half = 0; half < 2; ++half) {
-        const F32x16 v = F32x16::load(sums + r * block_stride + half * 16);
-        const int64_t row = place.row + r, column = place.column + half * 16;
-        const int n = place.columns - half * 16;
-        if (n >= 16)
-          finish<true>(v, row, column, 16);
-        else if (n > 0)
-          finish<false>(v, row, column, n);
-      }
+    store_parts(rows(sums, place), place, std::make_integer_sequence<int, 16>());
   }
 
   // C as the start of the sums; zeros past its edges.
@@ -83,6 +132,27 @@ struct Epilogue {
         v.store(sums + r * block_stride + half * 16);
       }
   }
+
+ private:
+  int64_t at(int64_t row, int64_t column) const {
+    return batch_ * p_.c_batch_stride + row * p_.c_row_stride + column;
+  }
+
+  template <int... parts>
+  void store_parts(EpilogueRows<In, Out> from, const Place& place,
+                   std::integer_sequence<int, parts...>) const {
+    with_parts<parts...>([&]<int these>() {
+      for (int r = 0; r < place.rows; ++r)
+        if (place.columns == 32)
+          from.template next<these, true>();
+        else
+          from.template next<these, false>();
+    });
+  }
+
+  const Matmul& p_;
+  int64_t batch_;
+  int parts_;
 };
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -28,7 +28,7 @@ struct Panels {
 
   // Panel m for k from l to end.
   const T* a(int64_t m, int64_t l, int64_t end) const {
-    if (plan.pack_a == MatmulPlan::shared)
+    if (plan.pack_a != MatmulPlan::local)
       return memory.packed_a + packed_offset(plan.m_panels, plan.k_padded, m, l);
     pack_panel<true>(source_a, m * 32, l, end, memory.local_a);
     return memory.local_a;
@@ -73,7 +73,7 @@ struct Ahead {
       : bytes(bytes_ahead<T>(end - l)) {
     const MatmulPlan& plan = panels.plan;
     const bool last_row = m + 1 == rows.end, more = end < plan.k_padded;
-    if (plan.pack_a == MatmulPlan::shared && (!last_row || more))
+    if (plan.pack_a != MatmulPlan::local && (!last_row || more))
       a = address(last_row ? panels.a(rows.begin, end, end) : panels.a(m + 1, l, end));
     if (plan.pack_b != MatmulPlan::local && more)
       b = address(panels.b(rows, columns, m, columns.begin, end, end)) +

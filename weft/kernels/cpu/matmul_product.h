@@ -18,7 +18,7 @@ class Product {
   Product(const Matmul& p, const MatmulPlan& plan, int64_t batch, int thread, int threads)
       : p_(p),
         plan_(plan),
-        epilogue_{p, batch},
+        epilogue_(p, batch),
         share_(plan, thread),
         memory_(p, plan, thread, threads),
         panels_(p, plan, batch, memory_),
@@ -101,16 +101,21 @@ class Product {
   }
 
   // Before or beside a block the one finished two blocks ago is stored: by now its sums have
-  // reached the cache.
+  // reached the cache. Beside it, between tile instructions, which leave the vector units idle, go
+  // the epilogues that models have.
   void run_block(const Block<Prepared, T>& x) {
 #if defined(__AMX_TILE__)
     if constexpr (std::is_same_v<Kind, Bf16Tiles> && std::is_same_v<Out, bf16>) {
       const Finished old = queue_[0];
-      if (old.sums && old.place.whole() && x.rows > 16 && !x.b_ahead.from && plain_) {
-        shift_queue();
-        Kind::block(x, {old.sums, epilogue_.c(old.place.row, old.place.column), p_.c_row_stride});
-        return;
-      }
+      const bool whole = old.sums && old.place.whole() && x.rows > 16 && !x.b_ahead.from;
+      const auto beside = [&]<int parts>() {
+        Kind::block(x, NextRow<T, Out, parts>{epilogue_.rows(old.sums, old.place)});
+      };
+      if (whole &&
+          epilogue_.template with_parts<0, add_bias, add_residual, add_bias | add_residual,
+                                        add_bias | apply_gelu, add_bias | keep_value | apply_gelu>(
+              beside))
+        return shift_queue();
     }
 #endif
     flush();

@@ -40,7 +40,7 @@ inline void pack_share(const Source<T>& source, T* to, int64_t all_panels, Span 
 // Where a thread finds things in the scratch.
 template <class T, class Prepared>
 struct Memory {
-  T *packed_a, *packed_b;  // used by all threads, or with whole products by this one
+  T *packed_a, *packed_b;  // used by all threads, or this one's own
   float *sums, *finished;  // this thread's own from here on
   Prepared* prepared;      // A's panel as the block wants it
   T *local_a, *local_b;    // one panel; one per column of blocks
@@ -50,8 +50,6 @@ struct Memory {
     std::byte* own = reinterpret_cast<std::byte*>(start) + size_t(thread) * plan.thread_bytes;
     std::byte* packed = reinterpret_cast<std::byte*>(start) + size_t(threads) * plan.thread_bytes;
     if (plan.whole_products) packed += size_t(thread) * (plan.a_bytes + plan.b_bytes);
-    packed_a = reinterpret_cast<T*>(packed);
-    packed_b = reinterpret_cast<T*>(packed + plan.a_bytes);
     sums = reinterpret_cast<float*>(own);
     finished = sums + int64_t(plan.m_block) * plan.n_block * 1024;
     own += plan.sum_bytes;
@@ -59,6 +57,10 @@ struct Memory {
     prepared = reinterpret_cast<Prepared*>(own);
     local_a = reinterpret_cast<T*>(own + 2 * sizeof(T) * size_t(panel));
     local_b = local_a + panel;
+    own += plan.panel_bytes;
+    packed_a = reinterpret_cast<T*>(plan.own_a_bytes ? own : packed);
+    own += plan.own_a_bytes, packed += plan.a_bytes;
+    packed_b = reinterpret_cast<T*>(plan.own_b_bytes ? own : packed);
   }
 };
 
@@ -76,17 +78,19 @@ struct Share {
   }
   bool idle() const { return rows.size() == 0 || columns.size() == 0; }
 
-  // What all use: of its rows of A this thread packs a share with the others in its row of the
-  // grid, of its columns of B likewise.
+  // What is used more than once: of its rows of A this thread packs all, or a share with the others
+  // in its row of the grid; of its columns of B likewise.
   template <class T, class Memory>
   void pack(const MatmulPlan& plan, const Source<T>& a, const Source<T>& b, Memory& memory) const {
     if (row_part >= plan.row_parts) return;
-    if (plan.pack_a == MatmulPlan::shared)
-      pack_share<true>(a, memory.packed_a, plan.m_panels, rows, plan.k_padded, column_part,
-                       plan.column_parts);
-    if (plan.pack_b == MatmulPlan::shared)
-      pack_share<false>(b, memory.packed_b, plan.n_panels, columns, plan.k_padded, row_part,
-                        plan.row_parts);
+    const bool share_a = plan.pack_a == MatmulPlan::shared;
+    if (share_a || plan.pack_a == MatmulPlan::own)
+      pack_share<true>(a, memory.packed_a, plan.m_panels, rows, plan.k_padded,
+                       share_a ? column_part : 0, share_a ? plan.column_parts : 1);
+    const bool share_b = plan.pack_b == MatmulPlan::shared;
+    if (share_b || plan.pack_b == MatmulPlan::own)
+      pack_share<false>(b, memory.packed_b, plan.n_panels, columns, plan.k_padded,
+                        share_b ? row_part : 0, share_b ? plan.row_parts : 1);
   }
 };
 

@@ -17,20 +17,6 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// A finished block that is converted and stored between the next block's tile instructions, which
-// leave the vector units idle; nothing but conversion.
-struct Beside {
-  const float* sums = nullptr;
-  bf16* c = nullptr;
-  int64_t c_stride = 0;
-
-  void next_row() {
-    const __m512bh x = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(sums));
-    _mm512_storeu_si512(c, (__m512i)x);
-    sums += block_stride, c += c_stride;
-  }
-};
-
 struct Bf16Tiles {
   using Element = bf16;
   using Prepared = bf16;
@@ -46,27 +32,29 @@ struct Bf16Tiles {
   static void end() { _tile_release(); }
   static const bf16* prepare(const bf16* a, int64_t, int, bf16*) { return a; }
 
-  static void block(const Block<bf16, bf16>& x) { block(x, {}); }
-
-  // `beside` may hold a whole block whose sums were stored at least one block ago.
-  static void block(const Block<bf16, bf16>& x, Beside beside) {
-    int64_t rows_a_step = 0;
-    if (beside.sums) {
-      const int64_t steps = x.k / 32;
-      rows_a_step = steps >= 16 ? 2 : steps >= 8 ? 4 : steps >= 4 ? 8 : 0;
-      for (int64_t r = 0; rows_a_step == 0 && r < 32; ++r) beside.next_row();
-    }
+  static void block(const Block<bf16, bf16>& x) {
     compiler_fence();
     if (x.rows <= 16)
       x.b_ahead.from ? tiles<1, true>(x) : tiles<1, false>(x);
-    else if (rows_a_step == 2)
-      tiles<2, false, 2>(x, beside);
-    else if (rows_a_step == 4)
-      tiles<2, false, 4>(x, beside);
-    else if (rows_a_step == 8)
-      tiles<2, false, 8>(x, beside);
     else
       x.b_ahead.from ? tiles<2, true>(x) : tiles<2, false>(x);
+  }
+
+  // The same for more than 16 rows and no b_ahead, and 32 times next_row() between the tiles, on
+  // sums that were stored at least one block ago.
+  template <class NextRow>
+  static void block(const Block<bf16, bf16>& x, NextRow next_row) {
+    const int64_t steps = x.k / 32;
+    for (int r = 0; steps < 4 && r < 32; ++r) next_row();
+    compiler_fence();
+    if (steps >= 16)
+      tiles<2, false, 2>(x, next_row);
+    else if (steps >= 8)
+      tiles<2, false, 4>(x, next_row);
+    else if (steps >= 4)
+      tiles<2, false, 8>(x, next_row);
+    else
+      tiles<2, false>(x);
   }
 
  private:
@@ -114,8 +102,12 @@ struct Bf16Tiles {
     }
   }
 
-  template <int halves, bool fetch, int rows_a_step = 0>
-  static void tiles(const Block<bf16, bf16>& x, Beside beside = {}) {
+  struct Nothing {
+    void operator()() const {}
+  };
+
+  template <int halves, bool fetch, int rows_a_step = 0, class NextRow = Nothing>
+  static void tiles(const Block<bf16, bf16>& x, NextRow next_row = {}) {
     load_sums<halves>(x.in, x.in_stride);
     const bf16 *a = x.a, *b = x.b, *end = x.b + x.k * 32;
     // To be had meanwhile: lines of B from memory; or of the next block's sums, and `ahead`.
@@ -139,7 +131,7 @@ struct Bf16Tiles {
       for (int64_t r = 0; r < 32; r += rows_a_step) {
         one_step();
 #pragma GCC unroll 8
-        for (int i = 0; i < rows_a_step; ++i) beside.next_row();
+        for (int i = 0; i < rows_a_step; ++i) next_row();
       }
     while (b != end) one_step();
     store_sums<halves>(x.out, x.out_stride);

@@ -87,19 +87,28 @@ bool Interpreter::exact(const PointwiseInstr& in) const {
   return in.op == PointwiseOp::abs && same(in.a);
 }
 
+// Results in bf16 are rounded on the way, others afterwards.
+template <class T>
+void evaluate_floats(PointwiseOp op, float* out, const float* a, const float* b, int n) {
+  if (pointwise_operands(op) == 1)
+    evaluate_unary<T>(op, out, a, n);
+  else
+    evaluate_binary<T>(op, out, a, b, n);
+}
+
 void Interpreter::evaluate(const PointwiseInstr& in, float* out, int n) {
   const float *a = value_[in.a], *b = value_[in.b];
   const DType from = p_.instr[in.a].dtype;
+  const bool arithmetic = in.op != PointwiseOp::where && in.op != PointwiseOp::cast;
+  if (arithmetic && in.dtype == DType::bf16) return evaluate_floats<bf16>(in.op, out, a, b, n);
   if (in.op == PointwiseOp::where)
     evaluate_where(out, a, b, value_[in.c], n);
   else if (in.op == PointwiseOp::cast)
     evaluate_cast(from, in.dtype, out, a, n);
   else if (from == DType::i32)
     evaluate_wholes(in.op, out, a, b, n);
-  else if (pointwise_operands(in.op) == 1)
-    evaluate_unary(in.op, out, a, n);
   else
-    evaluate_binary(in.op, out, a, b, n);
+    evaluate_floats<float>(in.op, out, a, b, n);
   if (!exact(in)) round_to(in.dtype, out, n);
 }
 

@@ -8,70 +8,80 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 namespace {
 
-template <class F>
-void each(float* out, const float* a, int n, F f) {
-  for (int i = 0; i < n; i += lanes) f(F32x16::load(a + i)).store(out + i);
+// T: what results are rounded to, f32 or bf16.
+template <class T>
+F32x16 rounded(F32x16 x) {
+  return round_to(x, static_cast<const T*>(nullptr));
 }
-template <class F>
+template <class T = float, class F>
+void each(float* out, const float* a, int n, F f) {
+  for (int i = 0; i < n; i += lanes) rounded<T>(f(F32x16::load(a + i))).store(out + i);
+}
+template <class T = float, class F>
 void each(float* out, const float* a, const float* b, int n, F f) {
-  for (int i = 0; i < n; i += lanes) f(F32x16::load(a + i), F32x16::load(b + i)).store(out + i);
+  for (int i = 0; i < n; i += lanes)
+    rounded<T>(f(F32x16::load(a + i), F32x16::load(b + i))).store(out + i);
 }
 template <class F>
 void mask(float* out, const float* a, const float* b, int n, F f) {
   each(out, a, b, n, [f](F32x16 x, F32x16 y) { return select(f(x, y), 1.0f, 0.0f); });
 }
 
+template <class T>
 void evaluate_unary(PointwiseOp op, float* out, const float* a, int n) {
   switch (op) {
     case PointwiseOp::neg:
-      return each(out, a, n, [](F32x16 x) { return -x; });
+      return each<T>(out, a, n, [](F32x16 x) { return -x; });
     case PointwiseOp::abs:
-      return each(out, a, n, [](F32x16 x) { return abs(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return abs(x); });
     case PointwiseOp::exp:
-      return each(out, a, n, [](F32x16 x) { return exp(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return exp(x); });
     case PointwiseOp::log:
-      return each(out, a, n, [](F32x16 x) { return log(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return log(x); });
     case PointwiseOp::sqrt:
-      return each(out, a, n, [](F32x16 x) { return sqrt(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return sqrt(x); });
     case PointwiseOp::rsqrt:
-      return each(out, a, n, [](F32x16 x) { return rsqrt(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return rsqrt(x); });
     case PointwiseOp::tanh:
-      return each(out, a, n, [](F32x16 x) { return tanh(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return tanh(x); });
     case PointwiseOp::sigmoid:
-      return each(out, a, n, [](F32x16 x) { return sigmoid(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return sigmoid(x); });
     case PointwiseOp::erf:
-      return each(out, a, n, [](F32x16 x) { return erf(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return erf(x); });
     case PointwiseOp::sin:
-      return each(out, a, n, [](F32x16 x) { return sin(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return sin(x); });
     case PointwiseOp::cos:
-      return each(out, a, n, [](F32x16 x) { return cos(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return cos(x); });
     case PointwiseOp::gelu_tanh:
-      return each(out, a, n, [](F32x16 x) { return gelu_tanh(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return gelu_tanh<T>(x); });
     case PointwiseOp::gelu_tanh_grad:
-      return each(out, a, n, [](F32x16 x) { return gelu_tanh_grad(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return gelu_tanh_grad<T>(x); });
     case PointwiseOp::silu:
-      return each(out, a, n, [](F32x16 x) { return silu(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return silu<T>(x); });
     default:
-      return each(out, a, n, [](F32x16 x) { return silu_grad(x); });
+      return each<T>(out, a, n, [](F32x16 x) { return silu_grad<T>(x); });
   }
 }
 
+template <class T>
 void evaluate_binary(PointwiseOp op, float* out, const float* a, const float* b, int n) {
   switch (op) {
     case PointwiseOp::add:
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return x + y; });
+      return each<T>(out, a, b, n, [](F32x16 x, F32x16 y) { return x + y; });
     case PointwiseOp::sub:
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return x - y; });
+      return each<T>(out, a, b, n, [](F32x16 x, F32x16 y) { return x - y; });
     case PointwiseOp::mul:
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return x * y; });
+      return each<T>(out, a, b, n, [](F32x16 x, F32x16 y) { return x * y; });
     case PointwiseOp::div:
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return x / y; });
+      return each<T>(out, a, b, n, [](F32x16 x, F32x16 y) { return x / y; });
     case PointwiseOp::pow:
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return pow(x, y); });
+      return each<T>(out, a, b, n, [](F32x16 x, F32x16 y) { return pow(x, y); });
     case PointwiseOp::min:  // the instruction itself propagates a NaN of y only
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return select(is_nan(x), x, min(x, y)); });
+      return each<T>(out, a, b, n,
+                     [](F32x16 x, F32x16 y) { return select(is_nan(x), x, min(x, y)); });
     case PointwiseOp::max:
-      return each(out, a, b, n, [](F32x16 x, F32x16 y) { return select(is_nan(x), x, max(x, y)); });
+      return each<T>(out, a, b, n,
+                     [](F32x16 x, F32x16 y) { return select(is_nan(x), x, max(x, y)); });
     case PointwiseOp::less:
       return mask(out, a, b, n, [](F32x16 x, F32x16 y) { return x < y; });
     case PointwiseOp::less_equal:
@@ -140,15 +150,6 @@ int32_t truncate(float x) {
   return x < -2147483648.0f ? INT32_MIN : int32_t(x);
 }
 
-// bf16(float) of tensor/dtype.h with the result still an f32.
-F32x16 round_to_bf16(F32x16 x) {
-  const I32x16 u = as_int(x * F32x16(1.0f));  // denormals are zero
-  const I32x16 odd = shift_right<16>(u) & I32x16(1);
-  const F32x16 rounded = as_float((u + odd + I32x16(0x7fff)) & I32x16(-65536));
-  const F32x16 nan = as_float((u | I32x16(0x400000)) & I32x16(-65536));
-  return select(is_nan(x), nan, rounded);
-}
-
 F32x16 round_to_f16(F32x16 x) {
   f16 t[lanes];
   x.store(t);
@@ -158,7 +159,7 @@ F32x16 round_to_f16(F32x16 x) {
 void round_to(DType t, float* x, int n) {
   switch (t) {
     case DType::bf16:
-      return each(x, x, n, [](F32x16 v) { return round_to_bf16(v); });
+      return each<bf16>(x, x, n, [](F32x16 v) { return v; });
     case DType::f16:
       return each(x, x, n, [](F32x16 v) { return round_to_f16(v); });
     case DType::boolean:

@@ -71,14 +71,4 @@ WEFT_INLINE inline float max_lanes(F32x16 v) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
-// The value as an array of T would hold it.
-WEFT_INLINE inline F32x16 round_to(F32x16 v, const float*) {
-  return v;
-}
-WEFT_INLINE inline F32x16 round_to(F32x16 v, const bf16*) {
-  bf16 t[lanes];
-  v.store(t);
-  return F32x16::load(t);
-}
-
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -55,6 +55,9 @@ struct F32x16 {
     return _mm512_cvtepi32_epi16(r);
 #endif
   }
+  F32x16 rounded_to_bf16() const {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16_bits()), 16));
+  }
   void store(bf16* p) const { _mm256_storeu_si256((__m256i*)p, bf16_bits()); }
   void store(bf16* p, int n) const { _mm256_mask_storeu_epi16(p, first_lanes(n).m, bf16_bits()); }
   __m256i f16_bits() const { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
@@ -153,6 +156,10 @@ struct F32x16 {
   __m256i bf16_bits() const {
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(round_half(a), round_half(b)), 0xd8);
   }
+  F32x16 rounded_to_bf16() const {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(round_half(a), 16)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(round_half(b), 16))};
+  }
   void store(bf16* p) const { _mm256_storeu_si256((__m256i*)p, bf16_bits()); }
   void store(bf16* p, int n) const { store_some(p, n); }
   void store(f16* p) const {
@@ -223,6 +230,10 @@ inline F32x16 abs(F32x16 x) { return bit_and(x, as_float(I32x16(0x7fffffff))); }
 #endif
 
 inline F32x16& operator+=(F32x16& a, F32x16 b) { return a = a + b; }
+
+// The value as an array of T would hold it.
+inline F32x16 round_to(F32x16 v, const float*) { return v; }
+inline F32x16 round_to(F32x16 v, const bf16*) { return v.rounded_to_bf16(); }
 inline F32x16 operator-(F32x16 a) { return bit_xor(a, F32x16(-0.0f)); }
 
 // The one tree that joins sixteen partial results: lane i with i + 8, then + 4, + 2, + 1.

@@ -84,10 +84,10 @@ TEST(Vmath, silu) {
     if (std::fabs(x) > 700) return x > 0 ? 1.0 : 0.0;
     return 1 / (1 + std::exp(-x)) * (1 + x / (1 + std::exp(x)));
   };
-  EXPECT_LT(worst(-80, infinity, FUNCTION(silu), value), 4);
-  EXPECT_LT(worst(-1, infinity, FUNCTION(silu_grad), grad), 4);
+  EXPECT_LT(worst(-80, infinity, FUNCTION(silu<float>), value), 4);
+  EXPECT_LT(worst(-1, infinity, FUNCTION(silu_grad<float>), grad), 4);
   for (float x = -200; x < 20; x += 0.01f)
-    EXPECT_NEAR(at(FUNCTION(silu_grad), x), grad(x), std::ldexp(4.0, -24)) << x;
+    EXPECT_NEAR(at(FUNCTION(silu_grad<float>), x), grad(x), std::ldexp(4.0, -24)) << x;
 }
 
 // The error of w, half an ulp or so, is multiplied by w: far below zero the relative error grows
@@ -101,14 +101,30 @@ TEST(Vmath, gelu) {
     const double s = 1 / (1 + std::exp(-w(x)));
     return s + x * s / (1 + std::exp(w(x))) * 2 * c * (1 + 3 * 0.044715 * x * x);
   };
-  EXPECT_LT(worst(-1, infinity, FUNCTION(gelu_tanh), gelu), 3);
-  EXPECT_LT(worst(-0.5, infinity, FUNCTION(gelu_tanh_grad), grad), 4);
+  EXPECT_LT(worst(-1, infinity, FUNCTION(gelu_tanh<float>), gelu), 3);
+  EXPECT_LT(worst(-0.5, infinity, FUNCTION(gelu_tanh_grad<float>), grad), 4);
   for (float x = -20; x < 20; x += 0.01f) {
     const double scale = std::ldexp(1 + std::fabs(w(x)), -23);
-    EXPECT_NEAR(at(FUNCTION(gelu_tanh), x), gelu(x),
+    EXPECT_NEAR(at(FUNCTION(gelu_tanh<float>), x), gelu(x),
                 std::fabs(gelu(x)) * scale * 2 + 4 * double(tiny))
         << x;
-    EXPECT_NEAR(at(FUNCTION(gelu_tanh_grad), x), grad(x), std::ldexp(4.0, -24)) << x;
+    EXPECT_NEAR(at(FUNCTION(gelu_tanh_grad<float>), x), grad(x), std::ldexp(4.0, -24)) << x;
+  }
+}
+
+// For results in bf16: an eighth of half a unit of it, of the value or, for slopes, of one.
+TEST(Vmath, gates_for_bf16) {
+  const double bound = std::ldexp(1.0, -12);
+  const double c = std::sqrt(2 / pi);
+  const auto w = [c](double x) { return 2 * c * (x + 0.044715 * x * x * x); };
+  for (float x = -90; x < 90; x += 0.003f) {
+    const double s = 1 / (1 + std::exp(-w(x))), sigma = 1 / (1 + std::exp(-double(x)));
+    const double slope = s + x * s / (1 + std::exp(w(x))) * 2 * c * (1 + 3 * 0.044715 * x * x);
+    const double floor = 256 * double(tiny);  // where the values are held at their last normal one
+    EXPECT_NEAR(at(FUNCTION(gelu_tanh<bf16>), x), x * s, std::fabs(x * s) * bound + floor) << x;
+    EXPECT_NEAR(at(FUNCTION(silu<bf16>), x), x * sigma, std::fabs(x * sigma) * bound + floor) << x;
+    EXPECT_NEAR(at(FUNCTION(gelu_tanh_grad<bf16>), x), slope, bound) << x;
+    EXPECT_NEAR(at(FUNCTION(silu_grad<bf16>), x), sigma + x * sigma * (1 - sigma), bound) << x;
   }
 }
 
@@ -163,14 +179,14 @@ TEST(Vmath, limits) {
   EXPECT_EQ(at(FUNCTION(sigmoid), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(sigmoid), infinity), 1.0f);
   EXPECT_EQ(at(FUNCTION(erf), -infinity), -1.0f);
-  EXPECT_EQ(at(FUNCTION(gelu_tanh), infinity), infinity);
-  EXPECT_EQ(at(FUNCTION(gelu_tanh), -infinity), 0.0f);
-  EXPECT_EQ(at(FUNCTION(gelu_tanh_grad), infinity), 1.0f);
-  EXPECT_EQ(at(FUNCTION(gelu_tanh_grad), -infinity), 0.0f);
-  EXPECT_EQ(at(FUNCTION(silu), infinity), infinity);
-  EXPECT_EQ(at(FUNCTION(silu), -infinity), 0.0f);
-  EXPECT_EQ(at(FUNCTION(silu_grad), infinity), 1.0f);
-  EXPECT_EQ(at(FUNCTION(silu_grad), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh<float>), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh<float>), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh_grad<float>), infinity), 1.0f);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh_grad<float>), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(silu<float>), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(silu<float>), -infinity), 0.0f);
+  EXPECT_EQ(at(FUNCTION(silu_grad<float>), infinity), 1.0f);
+  EXPECT_EQ(at(FUNCTION(silu_grad<float>), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(rsqrt), 0.0f), infinity);
   EXPECT_TRUE(std::isnan(at(FUNCTION(log), -1.0f)));
   EXPECT_TRUE(std::isnan(at(FUNCTION(log), -infinity)));
@@ -186,9 +202,9 @@ TEST(Vmath, nan_propagates) {
         at(FUNCTION(log), not_a_number), at(FUNCTION(tanh), not_a_number),
         at(FUNCTION(sigmoid), not_a_number), at(FUNCTION(erf), not_a_number),
         at(FUNCTION(sin), not_a_number), at(FUNCTION(cos), not_a_number),
-        at(FUNCTION(gelu_tanh), not_a_number), at(FUNCTION(gelu_tanh_grad), not_a_number),
-        at(FUNCTION(silu), not_a_number), at(FUNCTION(silu_grad), not_a_number),
-        at(FUNCTION(rsqrt), not_a_number)})
+        at(FUNCTION(gelu_tanh<float>), not_a_number),
+        at(FUNCTION(gelu_tanh_grad<float>), not_a_number), at(FUNCTION(silu<float>), not_a_number),
+        at(FUNCTION(silu_grad<float>), not_a_number), at(FUNCTION(rsqrt), not_a_number)})
     EXPECT_TRUE(std::isnan(y));
 }
 
