@@ -67,8 +67,7 @@ void add_inspect(CLI::App& data) {
   add_output(*c, o->output);
   c->callback([o] {
     const train::Dataset dataset(o->directory);
-    for (const char* shard : {"/train.bin", "/val.bin"})
-      TokenShard(o->directory + shard).verify_checksum();
+    dataset.verify_checksums();
     print_info(o->directory, dataset.info(), o->output);
   });
 }

@@ -90,10 +90,12 @@ TokenView parse_format(Bytes file, const std::string& what, TokenFormat format) 
     case TokenFormat::nanogpt:
       return parse_nanogpt(file, what);
     case TokenFormat::automatic:
+    case TokenFormat::any:
       break;
   }
   if (has_weft_magic(file)) return parse_weft(file, what);
   if (has_llmc_magic(file)) return parse_llmc(file, what);
+  if (format == TokenFormat::any) return parse_nanogpt(file, what);
   data_error(
       "{} is a token file neither of Weft nor of llm.c; if it holds 16-bit ids without a header as "
       "nanoGPT "

@@ -21,6 +21,7 @@ enum class TokenFormat {
   weft,
   nanogpt,  // has no magic number and must be asked for
   llmc,
+  any,  // by the magic number, nanogpt without one
 };
 
 constexpr int64_t max_vocab_size = int64_t(1) << 24;

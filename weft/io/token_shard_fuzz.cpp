@@ -8,8 +8,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using weft::TokenFormat;
   const weft::Bytes file = std::as_bytes(std::span(data, size));
-  for (const TokenFormat format :
-       {TokenFormat::automatic, TokenFormat::weft, TokenFormat::nanogpt, TokenFormat::llmc}) {
+  for (const TokenFormat format : {TokenFormat::automatic, TokenFormat::weft, TokenFormat::nanogpt,
+                                   TokenFormat::llmc, TokenFormat::any}) {
     try {
       const weft::TokenView view = weft::parse_token_shard(file, "input", 50257, format);
       std::vector<int32_t> tokens(size_t(view.size()));

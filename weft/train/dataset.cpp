@@ -1,5 +1,7 @@
 #include "weft/train/dataset.h"
 
+#include <algorithm>
+
 #include "weft/base/error.h"
 #include "weft/base/json.h"
 #include "weft/base/sha256.h"
@@ -64,6 +66,34 @@ void check_shard(const TokenShard& shard, const SplitInfo& split) {
                shard.path());
 }
 
+bool has_foreign_shards(const std::string& directory) {
+  return path_exists(directory + "/train.bin") && !path_exists(directory + "/meta.json");
+}
+
+std::string tokenizer_file(const std::string& directory) {
+  if (has_foreign_shards(directory) && !path_exists(directory + "/tokenizer.json"))
+    resource_error(
+        "{}/tokenizer.json is missing; put the tokenizer that the shards were made with beside "
+        "them",
+        directory);
+  return existing_file(directory, "tokenizer.json");
+}
+
+// What meta.json would say of a shard that has none.
+SplitInfo describe(const TokenView& tokens, const Tokenizer& tokenizer) {
+  std::vector<size_t> bytes_of(size_t(tokenizer.vocab_size()));
+  for (size_t id = 0; id < bytes_of.size(); ++id)
+    bytes_of[id] = tokenizer.piece(int32_t(id)).size();
+  size_t bytes = 0;
+  std::vector<int32_t> block;
+  for (int64_t at = 0; at < tokens.size(); at += int64_t(block.size())) {
+    block.resize(size_t(std::min(int64_t(1) << 16, tokens.size() - at)));
+    tokens.copy(at, block);
+    for (const int32_t id : block) bytes += bytes_of[size_t(id)];
+  }
+  return {tokens.size(), int64_t(bytes), to_hex(sha256(tokens.payload))};
+}
+
 std::unique_ptr<Tokenizer> make_tokenizer(std::string_view kind, std::string_view train,
                                           std::string_view val) {
   if (kind == "byte") return std::make_unique<ByteTokenizer>();
@@ -95,16 +125,34 @@ size_t bytes_of_characters(std::string_view text, int64_t characters) {
 
 Dataset::Dataset(const std::string& directory)
     : path_(directory),
-      info_(read_info(existing_file(directory, "meta.json"))),
-      tokenizer_(load_tokenizer(existing_file(directory, "tokenizer.json"))),
-      train_(existing_file(directory, "train.bin"), info_.vocab),
-      val_(existing_file(directory, "val.bin"), info_.vocab) {
+      info_(has_foreign_shards(directory) ? DataInfo{}
+                                          : read_info(existing_file(directory, "meta.json"))),
+      tokenizer_(load_tokenizer(tokenizer_file(directory))),
+      train_(open_shard(existing_file(directory, "train.bin"))),
+      val_(open_shard(existing_file(directory, "val.bin"))) {
+  if (info_.vocab == 0) {
+    info_ = {std::string(tokenizer_->name()), tokenizer_->vocab_size(), 1,
+             describe(train(), *tokenizer_), describe(val(), *tokenizer_)};
+    return;
+  }
   if (tokenizer_->vocab_size() != info_.vocab)
     data_error(
         "{}/tokenizer.json has {} tokens, but meta.json says {}; run weft data prepare again",
         directory, tokenizer_->vocab_size(), info_.vocab);
   check_shard(train_, info_.train);
   check_shard(val_, info_.val);
+}
+
+TokenShard Dataset::open_shard(const std::string& path) const {
+  if (info_.vocab > 0) return TokenShard(path, info_.vocab);
+  TokenShard shard(path, tokenizer_->vocab_size(), TokenFormat::any);
+  if (shard.tokens().sha256) existing_file(path_, "meta.json");  // of a preparation that was cut
+  return shard;
+}
+
+void Dataset::verify_checksums() const {
+  train_.verify_checksum();
+  val_.verify_checksum();
 }
 
 void Dataset::check_context(int64_t context) const {

@@ -2,6 +2,8 @@
 //   train.bin, val.bin   token shards (io/token_shard.h)
 //   tokenizer.json
 //   meta.json            what the others must be; written last, so that a crash leaves no mixture
+// Shards of nanoGPT or llm.c come without meta.json; the tokenizer.json that they were made with is
+// put beside them.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -37,10 +39,14 @@ class Dataset {
   // Error(data) unless the training text has a sequence of that many tokens and the token after it,
   // and the validation text two tokens.
   void check_context(int64_t context) const;
+  // Reads everything once more; Error(data) when a shard's bytes are not those that were written.
+  void verify_checksums() const;
 
  private:
+  TokenShard open_shard(const std::string& path) const;
+
   std::string path_;
-  DataInfo info_;
+  DataInfo info_;  // vocab 0: not known yet
   std::unique_ptr<Tokenizer> tokenizer_;
   TokenShard train_, val_;
 };

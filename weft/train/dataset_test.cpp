@@ -7,6 +7,7 @@
 #include "tests/expect_error.h"
 #include "tests/temp_directory.h"
 #include "weft/base/json.h"
+#include "weft/base/sha256.h"
 
 namespace weft::train {
 namespace {
@@ -75,6 +76,42 @@ TEST(Dataset, RefusesTextThatIsNone) {
                prepare({dir / "text", "char", 0.2, dir / "text"}));
   EXPECT_ERROR(resource, "cannot create the directory",
                prepare({dir / "text", "char", 0.2, "/proc/no/data"}));
+}
+
+std::string uint16_ids(const std::vector<uint16_t>& ids) {
+  return {reinterpret_cast<const char*>(ids.data()), 2 * ids.size()};
+}
+
+TEST(Dataset, ReadsShardsOfNanoGptBesideATokenizer) {
+  const TempDirectory dir;
+  const std::string path = dir / "data";
+  std::filesystem::create_directory(path);
+  write_file_atomic(path + "/train.bin", uint16_ids({'H', 'i', ' ', 0xc3, 0xa4}));
+  write_file_atomic(path + "/val.bin", uint16_ids({'b', 'y', 'e'}));
+  EXPECT_ERROR(resource, "tokenizer.json is missing; put the tokenizer that the shards were made",
+               Dataset{path});
+  write_dataset("abc", "abc", "byte", dir / "bytes");
+  std::filesystem::copy_file(dir / "bytes/tokenizer.json", path + "/tokenizer.json");
+  const Dataset data(path);
+  EXPECT_EQ(decoded(data, data.train()), "Hi ä");
+  EXPECT_EQ(data.info().tokenizer, "byte");
+  EXPECT_EQ(data.info().vocab, 256);
+  EXPECT_EQ(data.info().val.tokens, 3);
+  EXPECT_EQ(data.info().train.bytes, 5);
+  EXPECT_EQ(data.info().val.sha256, to_hex(sha256(uint16_ids({'b', 'y', 'e'}))));
+  data.verify_checksums();
+
+  write_file_atomic(path + "/val.bin", uint16_ids({'b', 256}));
+  EXPECT_ERROR(data, "holds the token 256, outside the vocabulary of 256", Dataset{path});
+  write_file_atomic(path + "/val.bin", "odd");
+  EXPECT_ERROR(data, "an even number", Dataset{path});
+}
+
+TEST(Dataset, RefusesAPreparationThatWasCutShort) {
+  const TempDirectory dir;
+  write_dataset("abcabc", "abc", "byte", dir / "data");
+  std::filesystem::remove(dir / "data/meta.json");
+  EXPECT_ERROR(resource, "meta.json is missing", Dataset{dir / "data"});
 }
 
 TEST(Dataset, RefusesWhatDoesNotBelongTogether) {
