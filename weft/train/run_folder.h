@@ -4,6 +4,7 @@
 //   metrics.jsonl       one line for each step and each evaluation
 //   model.safetensors   the newest saved weights, f32, by path
 //   checkpoints/        step-N: to resume from; best-N: the weights with the lowest validation loss
+//   lock                held by the process that trains (base/file_lock.h)
 #pragma once
 #include <memory>
 #include <optional>

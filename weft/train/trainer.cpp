@@ -48,9 +48,10 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, FileSystem& 
 
 }  // namespace
 
-Trainer::Trainer(RunConfig config, Dataset data, std::string run, State state, Position position,
-                 FileSystem& fs)
-    : config_(std::move(config)),
+Trainer::Trainer(FileLock lock, RunConfig config, Dataset data, std::string run, State state,
+                 Position position, FileSystem& fs)
+    : lock_(std::move(lock)),
+      config_(std::move(config)),
       data_(std::move(data)),
       run_(std::move(run)),
       device_(default_device()),
@@ -67,21 +68,23 @@ std::unique_ptr<Trainer> Trainer::create(TrainConfig config, const std::string& 
   config.model.vocab = data.info().vocab;
   validate(config);
   data.check_context(config.model.context);
+  make_directories(run, fs);
+  FileLock lock(run + "/lock");
   if (is_run(run))
     user_error("{} holds a run already; resume it with --resume {}, or choose another --out", run,
                run);
-  make_directories(run, fs);
   save_tokenizer(data.tokenizer(), run + "/tokenizer.json", fs);
   const RunConfig run_config{config, absolute(data_directory), data.info().train.sha256};
   write_run_config(run_config, run, fs);
   State state = initial_state(config.model, uint64_t(config.seed), default_device());
   return std::unique_ptr<Trainer>(
-      new Trainer(run_config, std::move(data), run, std::move(state), {}, fs));
+      new Trainer(std::move(lock), run_config, std::move(data), run, std::move(state), {}, fs));
 }
 
 std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOptions& options,
                                          FileSystem& fs) {
   RunConfig config = read_run_config(run);
+  FileLock lock(run + "/lock");
   Dataset data(options.data.value_or(config.data));
   if (data.info().train.sha256 != config.data_sha256)
     data_error("{} has other training tokens than the run {} was started with; give the same data",
@@ -100,8 +103,8 @@ std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOpt
   State state =
       checkpoint ? read_state(*checkpoint, config.train.model, default_device())
                  : initial_state(config.train.model, uint64_t(config.train.seed), default_device());
-  return std::unique_ptr<Trainer>(
-      new Trainer(std::move(config), std::move(data), run, std::move(state), position, fs));
+  return std::unique_ptr<Trainer>(new Trainer(std::move(lock), std::move(config), std::move(data),
+                                              run, std::move(state), position, fs));
 }
 
 TrainResult Trainer::run(const RunOptions& options) {

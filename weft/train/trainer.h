@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "weft/base/file_lock.h"
 #include "weft/train/config.h"
 #include "weft/train/dataset.h"
 #include "weft/train/evaluate.h"
@@ -45,7 +46,8 @@ struct TrainResult {
   double train_seconds = 0, eval_seconds = 0;
   int64_t peak_memory_bytes = 0;  // measured by the device
   int64_t planned_peak_bytes = 0;
-  int64_t arena_bytes = 0, arena_lower_bound = 0;  // a step's temporaries: as placed, and the most alive at once
+  int64_t arena_bytes = 0,
+          arena_lower_bound = 0;  // a step's temporaries: as placed, and the most alive at once
   std::string weights_sha256;
 };
 
@@ -57,7 +59,8 @@ struct ResumeOptions {
 
 class Trainer {
  public:
-  // A new run in the folder `run`, which is made. Error(user) if it holds a run already.
+  // A new run in the folder `run`, which is made. Error(user) if it holds a run already. The folder
+  // is this object's alone for as long as it lives: Error(resource) in other processes.
   static std::unique_ptr<Trainer> create(TrainConfig config, const std::string& data,
                                          const std::string& run,
                                          FileSystem& fs = posix_file_system());
@@ -76,8 +79,8 @@ class Trainer {
   const Params& params() const { return stepper_.state().params; }
 
  private:
-  Trainer(RunConfig config, Dataset data, std::string run, State state, Position position,
-          FileSystem& fs);
+  Trainer(FileLock lock, RunConfig config, Dataset data, std::string run, State state,
+          Position position, FileSystem& fs);
 
   void one_step(const RunOptions& options);
   bool evaluation_due() const;
@@ -87,6 +90,7 @@ class Trainer {
   TrainResult finish(bool interrupted);
   double lap();  // seconds since the last call
 
+  FileLock lock_;  // of run_
   RunConfig config_;
   Dataset data_;
   std::string run_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "tests/expect_error.h"
 #include "weft/base/json.h"
@@ -158,8 +159,9 @@ TEST(Trainer, RunFolder) {
   };
   const TrainResult r = train_in_stretches(c, shop, "run", options);
   const std::string run = shop.directory / "run";
-  EXPECT_EQ(names_in(run), (std::vector<std::string>{"checkpoints", "config.json", "metrics.jsonl",
-                                                     "model.safetensors", "tokenizer.json"}));
+  EXPECT_EQ(names_in(run),
+            (std::vector<std::string>{"checkpoints", "config.json", "lock", "metrics.jsonl",
+                                      "model.safetensors", "tokenizer.json"}));
   EXPECT_EQ(r.best_step, best_step);
   const std::vector<std::string> names = names_in(run + "/checkpoints");
   EXPECT_EQ(std::ranges::count(names, format("best-{:08}", best_step)), 1);
@@ -264,6 +266,18 @@ TEST(Trainer, RefusesBadInput) {
                Trainer::resume(run, {.data = Workshop(7000).data}));
   write_file_atomic(run + "/config.json", "{}");
   EXPECT_ERROR(data, "config.json: \"format\" is missing", Trainer::resume(run));
+}
+
+TEST(Trainer, RunFolderBelongsToOne) {
+  const Workshop shop;
+  const std::string run = shop.directory / "run";
+  const std::string locked = format("{}/lock is locked by process {}", run, ::getpid());
+  std::unique_ptr<Trainer> trainer = Trainer::create(tiny_config(), shop.data, run);
+  EXPECT_ERROR(resource, locked, Trainer::create(tiny_config(), shop.data, run));
+  trainer->run({.stop_after = 4});
+  EXPECT_ERROR(resource, locked, Trainer::resume(run));
+  trainer.reset();
+  EXPECT_EQ(Trainer::resume(run)->step(), 4);
 }
 
 void flip_a_bit(const std::string& path) {
