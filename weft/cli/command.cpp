@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <memory>
-#include <toml++/toml.h>
 
 #include "weft/base/error.h"
 #include "weft/graph/tensor.h"
@@ -30,31 +29,13 @@ void use(const Compute& compute) {
   set_default_device(*device);
 }
 
-std::vector<std::string> config_words(const std::string& path) {
-  toml::table table;
-  try {
-    table = toml::parse_file(path);
-  } catch (const toml::parse_error& e) {
-    data_error("{}: line {}: {}", path, e.source().begin.line, e.description());
-  }
-  std::vector<std::string> words;
-  for (const auto& [key, value] : table) {
-    const std::string name(key.str());
-    if (const auto flag = value.value_exact<bool>()) {
-      words.push_back(format("--{}={}", name, *flag));
-      continue;
-    }
-    words.push_back("--" + name);
-    if (const auto text = value.value_exact<std::string>())
-      words.push_back(*text);
-    else if (const auto integer = value.value_exact<int64_t>())
-      words.push_back(std::to_string(*integer));
-    else if (const auto real = value.value_exact<double>())
-      words.push_back(format("{}", *real));
-    else
-      data_error("{}: \"{}\" must be a string, a number or a boolean", path, name);
-  }
-  return words;
+void add_best(CLI::App& command, bool& best) {
+  command.add_flag("--best", best,
+                   "the weights with the lowest validation loss instead of the newest");
+}
+
+train::LoadedModel load(const std::string& path, bool best) {
+  return train::load_model(path, best ? train::Weights::best : train::Weights::newest);
 }
 
 }  // namespace weft::cli

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "weft/base/json.h"
+#include "weft/train/loaded_model.h"
 
 namespace weft::cli {
 
@@ -15,6 +16,7 @@ void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
+void add_export(CLI::App& app);
 void add_bench(CLI::App& app);
 
 // --json on every command: one object on one line instead of text.
@@ -31,8 +33,8 @@ struct Compute {
 void add_compute(CLI::App& command, Compute& compute);
 void use(const Compute& compute);
 
-// The keys of a TOML file as command-line words, put before the user's own so that a flag beats the
-// file. Throws Error(data) naming the file and the place.
-std::vector<std::string> config_words(const std::string& path);
+// --best, and the model it means: a run's newest or best weights, or a Hugging Face directory.
+void add_best(CLI::App& command, bool& best);
+train::LoadedModel load(const std::string& path, bool best);
 
 }  // namespace weft::cli

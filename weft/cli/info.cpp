@@ -4,20 +4,34 @@
 
 #include "weft/base/terminal.h"
 #include "weft/cli/command.h"
-#include "weft/train/run_folder.h"
 #include "weft_version.h"
 
 namespace weft::cli {
+namespace {
+
+Json describe(const std::string& path) {
+  const train::LoadedModel model = load(path, false);
+  Json json{{"model", path},
+            {"parameters", models::parameter_count(model.params)},
+            {"vocab", model.config.vocab},
+            {"tokenizer", std::string(model.tokenizer->name())}};
+  if (model.run) json["step"] = model.step;
+  json["config"] = model.run ? train::to_json(*model.run)
+                             : models::to_hugging_face({model.config, parse_dtype(model.dtype)});
+  return json;
+}
+
+}  // namespace
 
 void add_info(CLI::App& app) {
   struct Options {
-    std::string run;
+    std::string model;
     Compute compute;
     Output output;
   };
   auto o = std::make_shared<Options>();
-  CLI::App* c = app.add_subcommand("info", "this build and machine, or what a run folder holds");
-  c->add_option("RUN", o->run, "a run folder");
+  CLI::App* c = app.add_subcommand("info", "this build and machine, or what a model is");
+  c->add_option("MODEL", o->model, "a run folder or a Hugging Face directory");
   add_compute(*c, o->compute);
   add_output(*c, o->output);
   c->callback([o] {
@@ -25,15 +39,7 @@ void add_info(CLI::App& app) {
     Json json{{"version", WEFT_VERSION},
               {"commit", WEFT_COMMIT},
               {"device", default_device().description()}};
-    if (!o->run.empty()) {
-      const train::LoadedRun run = train::load_run(o->run);
-      json = {{"run", o->run},
-              {"step", run.step},
-              {"parameters", models::parameter_count(run.params)},
-              {"vocab", run.config.model.vocab},
-              {"tokenizer", std::string(run.tokenizer->name())},
-              {"config", train::to_json(run.config)}};
-    }
+    if (!o->model.empty()) json = describe(o->model);
     if (o->output.json) return print_json(json);
     std::printf("%s\n", dump_json(json, 2).c_str());
   });

@@ -4,6 +4,7 @@
 
 #include "weft/base/error.h"
 #include "weft/cli/command.h"
+#include "weft/cli/config_file.h"
 #include "weft_version.h"
 
 namespace weft::cli {
@@ -30,7 +31,7 @@ std::vector<std::string> expand_config(int argc, char** argv) {
     else
       continue;
     words.erase(words.begin() + int64_t(i), words.begin() + int64_t(i + used));
-    const std::vector<std::string> from_file = config_words(path);
+    const std::vector<std::string> from_file = read_config_words(path);
     words.insert(words.begin() + 1, from_file.begin(), from_file.end());
     break;
   }
@@ -43,7 +44,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   for (const auto add :
-       {add_demo, add_data, add_train, add_eval, add_generate, add_info, add_bench})
+       {add_demo, add_data, add_train, add_eval, add_generate, add_export, add_info, add_bench})
     add(app);
   try {
     std::vector<std::string> words = expand_config(argc, argv);

@@ -130,7 +130,7 @@ void Generator::choose(Stream& stream, std::span<const float> logits) {
   SamplingOptions sampling = options_.sampling;
   sampling.seed += uint64_t(sequence.id);
   const int32_t token = sampler_.sample(logits, sampling, sequence.tokens.size());
-  if (token == options_.stop) return end(stream, "stop");
+  if (std::ranges::count(options_.stop, token)) return end(stream, "stop");
   sequence.tokens.push_back(token);
   stream.result.tokens.push_back(token);
   stream.result.logprobs.push_back(sampler_.log_probability(logits, token));

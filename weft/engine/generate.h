@@ -1,7 +1,6 @@
 // Text from a model: prompts in, streams of text and their tokens out.
 #pragma once
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +12,9 @@
 namespace weft::engine {
 
 struct GenerateOptions {
-  int64_t max_tokens = 128;          // most tokens generated for one prompt
-  SamplingOptions sampling = {};     // prompt i takes the seed `seed` + i
-  std::optional<int32_t> stop = {};  // a token that ends a text and is not part of it
+  int64_t max_tokens = 128;        // most tokens generated for one prompt
+  SamplingOptions sampling = {};   // prompt i takes the seed `seed` + i
+  std::vector<int32_t> stop = {};  // tokens that end a text and are not part of it
 };
 
 // What one prompt became.

@@ -133,10 +133,10 @@ TEST(Generate, EndsWhereItMust) {
   EXPECT_EQ(one.tokens.size(), 1u);
 
   GenerateOptions options = greedy(10);
-  options.stop = enough.tokens[5];
+  options.stop = {-1, enough.tokens[5]};
   const Generated stopped = generate(model.runner, tokenizer, {"Once"}, options).texts[0];
   EXPECT_EQ(stopped.finish_reason, "stop");
-  const auto first = std::find(enough.tokens.begin(), enough.tokens.end(), *options.stop);
+  const auto first = std::find(enough.tokens.begin(), enough.tokens.end(), enough.tokens[5]);
   EXPECT_EQ(stopped.tokens, std::vector<int32_t>(enough.tokens.begin(), first));
   EXPECT_EQ(stopped.logprobs.size(), stopped.tokens.size());
 }
