@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/expect_error.h"
+#include "tests/mutations.h"
 #include "weft/base/json.h"
 
 namespace weft::train {
@@ -34,6 +35,24 @@ TEST(TrainConfig, RefusesJsonThatIsNotOne) {
   EXPECT_ERROR(data, "\"colour\" is not a key of a run", config_from_json(json, "run.json"));
   json.erase("colour"), json.erase("steps");
   EXPECT_ERROR(data, "\"steps\"", config_from_json(json, "run.json"));
+}
+
+TEST(TrainConfig, HostileBytes) {
+  const std::string text = dump_json(to_json(valid()));
+  int accepted = 0;
+  const auto read = [&](Bytes bytes, const std::string& what) {
+    SCOPED_TRACE(what);
+    accepted += weft::testing::accepts([&] {
+      TrainConfig c =
+          config_from_json(parse_json(weft::testing::text_of(bytes), "run.json"), "run.json");
+      c.model.vocab = 65;
+      validate(c);
+    });
+  };
+  weft::testing::for_each_truncation(text, read);
+  EXPECT_EQ(accepted, 0);
+  weft::testing::for_each_bit_flip(text, text.size(), read);
+  EXPECT_GT(accepted, 50);  // other digits
 }
 
 TEST(TrainConfig, RefusesWhatCannotBe) {
