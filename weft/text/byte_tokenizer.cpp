@@ -29,7 +29,7 @@ std::string_view ByteTokenizer::piece(int32_t id) const {
 }
 
 Json ByteTokenizer::to_json() const {
-  return Json::object();
+  return {{"format", "weft-tokenizer"}, {"version", 1}, {"name", name()}};
 }
 
 }  // namespace weft

@@ -84,7 +84,8 @@ std::string_view CharTokenizer::piece(int32_t id) const {
 Json CharTokenizer::to_json() const {
   std::string characters;
   for (const std::string& piece : pieces_) characters += piece;
-  return {{"characters", characters}};
+  return {
+      {"format", "weft-tokenizer"}, {"version", 1}, {"name", name()}, {"characters", characters}};
 }
 
 }  // namespace weft

@@ -3,20 +3,19 @@
 #include "weft/base/error.h"
 #include "weft/base/json.h"
 #include "weft/base/utf8.h"
+#include "weft/text/bpe.h"
 #include "weft/text/byte_tokenizer.h"
 #include "weft/text/char_tokenizer.h"
 
 namespace weft {
 namespace {
 
-constexpr std::string_view file_format = "weft-tokenizer";
-
 struct Kind {
   std::string_view name;
   std::unique_ptr<Tokenizer> (*read)(const JsonReader& fields);
 };
 
-// Every tokenizer there is.
+// Every tokenizer with a file format of ours.
 constexpr Kind kinds[] = {
     {"byte",
      [](const JsonReader& fields) -> std::unique_ptr<Tokenizer> {
@@ -58,7 +57,8 @@ std::string StreamDecoder::finish() {
 
 std::unique_ptr<Tokenizer> tokenizer_from_json(const Json& json, const std::string& what) {
   const JsonReader reader(json, what);
-  if (reader.string("format") != file_format) reader.refuse("format", "\"weft-tokenizer\"");
+  if (reader.has("model")) return bpe_from_json(json, what);
+  if (reader.string("format") != "weft-tokenizer") reader.refuse("format", "\"weft-tokenizer\"");
   reader.integer("version", 1, 1);
   const std::string& name = reader.string("name");
   std::string names;
@@ -74,9 +74,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
 }
 
 void save_tokenizer(const Tokenizer& tokenizer, const std::string& path, FileSystem& fs) {
-  Json json = {{"format", file_format}, {"version", 1}, {"name", tokenizer.name()}};
-  json.update(tokenizer.to_json());
-  write_file_atomic(path, dump_json(json, 2) + "\n", fs);
+  write_file_atomic(path, dump_json(tokenizer.to_json(), 2) + "\n", fs);
 }
 
 }  // namespace weft

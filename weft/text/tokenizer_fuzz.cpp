@@ -1,5 +1,6 @@
-// Tokenizer files: every token of an accepted tokenizer encodes to itself, and streams decode to
-// UTF-8. The bytes after the first NUL are text for it.
+// Tokenizer files: every token of an accepted character or byte tokenizer encodes to itself,
+// streams decode to UTF-8, and what a tokenizer wrote reads as the same. The bytes after the first
+// NUL are text for it.
 #include <algorithm>
 #include <cstdlib>
 
@@ -14,14 +15,21 @@ void check_tokens(const weft::Tokenizer& tokenizer) {
   const int32_t n = std::min(tokenizer.vocab_size(), 1000);
   weft::StreamDecoder decoder(tokenizer);
   for (int32_t id = 0; id < n; ++id) {
-    if (tokenizer.encode(tokenizer.piece(id)) != std::vector<int32_t>{id}) std::abort();
+    if (tokenizer.name() != "bpe" &&
+        tokenizer.encode(tokenizer.piece(id)) != std::vector<int32_t>{id})
+      std::abort();
     if (weft::find_invalid_utf8(decoder.push(id)) != std::string::npos) std::abort();
   }
 }
 
+// A byte-level tokenizer may normalize a text, take white space into a token, or remove parts.
 void check_text(const weft::Tokenizer& tokenizer, std::string_view text) {
   try {
-    if (tokenizer.decode(tokenizer.encode(text)) != text) std::abort();
+    const std::vector<int32_t> ids = tokenizer.encode(text);
+    const std::string decoded = tokenizer.decode(ids);
+    if (tokenizer.name() != "bpe" && decoded != text) std::abort();
+    const auto again = weft::tokenizer_from_json(tokenizer.to_json(), "written");
+    if (again->encode(text) != ids || again->decode(ids) != decoded) std::abort();
   } catch (const weft::Error& error) {
     if (error.kind() == weft::ErrorKind::internal) std::abort();
   }
