@@ -3,10 +3,12 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <rapidcheck/gtest.h>
 
 #include "tests/expect_error.h"
 #include "tests/temp_directory.h"
 #include "weft/base/file.h"
+#include "weft/base/utf8.h"
 
 namespace weft {
 namespace {
@@ -21,6 +23,51 @@ TEST(Json, KeepsValuesAndOrder) {
   EXPECT_EQ(dump_json(value),
             "{\"z\":1,\"a\":[true,null,-2,1.5,\"h\xC3\xA9\xF0\x9F\x98\x80\"],\"m\":{}}");
   EXPECT_EQ(value["a"][4], "h\xC3\xA9\xF0\x9F\x98\x80");
+}
+
+std::string any_text() {
+  std::string text;
+  for (int n = *rc::gen::inRange(0, 12); n > 0; --n) {
+    const auto c =
+        char32_t(*rc::gen::element(0, 1, 31, 34, 92, 127, 0x80, 0xD7FF, 0xE000, 0xFFFF)) +
+        char32_t(*rc::gen::inRange(0, 2) * *rc::gen::inRange(0, 0x800));
+    append_utf8(text, c >= 0xD800 && c < 0xE000 ? max_code_point : c);
+  }
+  return text;
+}
+
+Json any_json(int depth) {
+  Json value;
+  switch (*rc::gen::inRange(depth > 0 ? 0 : 2, 8)) {
+    case 0:
+      value = Json::array();
+      for (int n = *rc::gen::inRange(0, 5); n > 0; --n) value.push_back(any_json(depth - 1));
+      return value;
+    case 1:
+      value = Json::object();
+      for (int n = *rc::gen::inRange(0, 5); n > 0; --n) value[any_text()] = any_json(depth - 1);
+      return value;
+    case 2:
+      return nullptr;
+    case 3:
+      return *rc::gen::arbitrary<bool>();
+    case 4:
+      return *rc::gen::arbitrary<int64_t>();
+    case 5:
+      return std::ldexp(double(*rc::gen::arbitrary<int64_t>()), *rc::gen::inRange(-1000, 900));
+    case 6:
+      return *rc::gen::element(0.1, -0.0, 5e-324, 1.7976931348623157e308, 1e21, 9007199254740993.0);
+    default:
+      return any_text();
+  }
+}
+
+RC_GTEST_PROP(Json, WhatIsWrittenReadsTheSame, ()) {
+  const Json value = any_json(4);
+  const int indent = *rc::gen::element(-1, 2);
+  const Json read = parse_json(dump_json(value, indent), "x.json");
+  RC_ASSERT(read == value);
+  RC_ASSERT(dump_json(read, indent) == dump_json(value, indent));
 }
 
 TEST(Json, Integers) {

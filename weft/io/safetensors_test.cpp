@@ -2,6 +2,8 @@
 
 #include <cstring>
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <set>
 
 #include "tests/expect_error.h"
 #include "tests/mutations.h"
@@ -219,6 +221,39 @@ TEST(Safetensors, SentencesNameTheFile) {
   write_file_atomic(dir / "m", "not one");
   EXPECT_ERROR(data, (dir / "m") + " has 7 bytes", SafetensorsFile(dir / "m"));
   EXPECT_ERROR(resource, "no such file", SafetensorsFile(dir / "no"));
+}
+
+TensorSpec any_tensor(const std::string& name) {
+  const DType dtype = DType(*rc::gen::inRange(0, 8));
+  Shape shape = Shape(std::vector<int64_t>(size_t(*rc::gen::inRange(0, max_rank + 1)), 1));
+  for (int d = 0; d < std::min(shape.rank(), 4); ++d) shape[d] = *rc::gen::inRange<int64_t>(0, 5);
+  return {name, dtype, shape};
+}
+
+RC_GTEST_PROP(Safetensors, WhatIsWrittenReadsTheSame, ()) {
+  const TempDirectory dir;
+  const auto names = *rc::gen::container<std::set<std::string>>(
+      rc::gen::container<std::string>(rc::gen::inRange(' ', '~')));
+  std::map<std::string, std::pair<TensorSpec, std::string>> written;
+  std::vector<NamedTensor> tensors;
+  for (const std::string& name : names) {
+    const TensorSpec spec = any_tensor(name);
+    std::string data(size_t(spec.shape.elements()) * dtype_size(spec.dtype), '\0');
+    for (char& c : data) c = char(*rc::gen::inRange(0, spec.dtype == DType::boolean ? 2 : 256));
+    written[name] = {spec, data};
+  }
+  for (const auto& [name, tensor] : written)
+    tensors.push_back({tensor.first, as_bytes(tensor.second)});
+  const std::map<std::string, std::string> metadata = {{"made by", "\"x\"\n"}};
+  write_safetensors(dir / "m.safetensors", tensors, metadata);
+  const SafetensorsFile file(dir / "m.safetensors");
+  RC_ASSERT(file.metadata() == metadata);
+  RC_ASSERT(file.tensors().size() == written.size());
+  for (const auto& [name, tensor] : written) {
+    const TensorView& read = file.tensor(name);
+    RC_ASSERT(read.dtype == tensor.first.dtype && read.shape == tensor.first.shape);
+    RC_ASSERT(text_of(read.bytes) == tensor.second);
+  }
 }
 
 }  // namespace
