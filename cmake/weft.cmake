@@ -101,3 +101,19 @@ function(weft_git_hash)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/weft_version.h CONTENT
 "#pragma once\n#define WEFT_VERSION \"${PROJECT_VERSION}\"\n#define WEFT_COMMIT \"${hash}\"\n")
 endfunction()
+
+# generated/weft_kernel_texts.h: device code, and the headers it shares with the host, as text for NVRTC.
+function(weft_kernel_texts)
+  file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}
+       ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/device/* ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/layout.h
+       ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/*_tiles.h)
+  set(body "")
+  foreach(name ${files})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name})
+    file(READ ${CMAKE_SOURCE_DIR}/${name} text)
+    string(APPEND body "{\"${name}\", R\"weft(${text})weft\"},\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/weft_kernel_texts.h @ONLY CONTENT
+"#pragma once\n#include <string_view>\nstruct KernelText {\n  std::string_view path, text;\n};\n\
+inline constexpr KernelText kernel_texts[] = {\n@body@};\n")
+endfunction()
