@@ -15,7 +15,7 @@ namespace {
 
 struct Options {
   train::TrainConfig config;
-  std::string data, out, resume;
+  std::string data, out, resume, init;
   int64_t stop_after = 0;
   Compute compute;
   Output output;
@@ -57,12 +57,22 @@ std::unique_ptr<train::Trainer> open(const Options& o, bool steps_given) {
   if (o.resume.empty()) {
     if (o.data.empty() || o.out.empty())
       user_error("weft train needs --data DIR and --out RUN, or --resume RUN");
-    return train::Trainer::create(o.config, o.data, o.out);
+    return train::Trainer::create(o.config, o.data, o.out, posix_file_system(), o.init);
   }
   train::ResumeOptions options;
   if (steps_given) options.steps = o.config.steps;
   if (!o.data.empty()) options.data = o.data;
   return train::Trainer::resume(o.resume, options);
+}
+
+// A model to start from brings its sizes with it.
+void use_sizes_of_init(const CLI::App& command, train::TrainConfig& config) {
+  const auto refuse = [&](const char* key, auto&&...) {
+    if (command.count(flag_name(key)) > 0)
+      user_error("{} is that of the model that --init names; leave it out", flag_name(key));
+  };
+  train::for_each_model_key(config, refuse);
+  if (command.count("--context") == 0) config.model.context = 0;  // as large as makes sense
 }
 
 }  // namespace
@@ -73,6 +83,8 @@ void add_train(CLI::App& app) {
   c->add_option("--data", o->data, "a directory made by weft data prepare");
   c->add_option("--out", o->out, "the run folder to make");
   c->add_option("--resume", o->resume, "go on with this run; --steps N extends its plan");
+  c->add_option("--init", o->init,
+                "weights to start from: a run folder or a Hugging Face directory");
   c->add_option("--stop-after", o->stop_after, "stop at this step as an interrupt would")
       ->check(CLI::NonNegativeNumber);
   c->add_option("--config", "a TOML file with these keys; a flag beats the file");
@@ -81,6 +93,7 @@ void add_train(CLI::App& app) {
   add_output(*c, o->output);
   c->callback([o, c] {
     use(o->compute);
+    if (!o->init.empty()) use_sizes_of_init(*c, o->config);
     const auto trainer = open(*o, c->count("--steps") > 0);
     TrainSession session(*trainer, o->output.json);
     const train::TrainResult result = session.run(o->stop_after);

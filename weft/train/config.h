@@ -18,13 +18,15 @@ struct TrainConfig {
   int64_t micro_batches = 1;   // a step's sequences are computed in this many parts
   int64_t lanes = 1;  // gradients are summed in order within a lane, lanes in a binary tree
   int64_t steps = 2000;
+  std::string optimizer = "adamw";  // muon: of the matrices inside blocks (train/muon.h)
   double lr = 1e-3, min_lr = 1e-4;
   int64_t warmup = 100;
   std::string schedule = "cosine";
   double decay_fraction = 0.2;  // of the steps; wsd only
   double beta1 = 0.9, beta2 = 0.99, epsilon = 1e-8;
   double weight_decay = 0.1;  // of tensors with two or more dimensions
-  double grad_clip = 1;       // most global norm of the gradient; 0: no limit
+  double muon_momentum = 0.95;
+  double grad_clip = 1;  // most global norm of the gradient; 0: no limit
   int64_t seed = 1;
   int64_t eval_every = 250, checkpoint_every = 250;  // steps; 0: only at the end
   int64_t keep = 2;                                  // checkpoints, besides the best weights
@@ -70,7 +72,8 @@ template <class Config, class F>
 void for_each_key(Config& c, F&& f) {
   constexpr int64_t many = int64_t(1) << 40;
   const std::vector<std::string> dtypes = {"bf16", "f32"},
-                                 schedules = {"cosine", "wsd", "constant"};
+                                 schedules = {"cosine", "wsd", "constant"},
+                                 optimizers = {"adamw", "muon"};
   for_each_model_key(c, f);
   f("context", c.model.context, int64_t(1), int64_t(1) << 20, "tokens of a sequence");
   f("dropout", c.model.dropout, 0.0, 0.999, "share of activations dropped");
@@ -81,6 +84,7 @@ void for_each_key(Config& c, F&& f) {
   f("lanes", c.lanes, int64_t(1), int64_t(1) << 20,
     "sums of gradients kept apart, then added in a tree");
   f("steps", c.steps, int64_t(1), many, "steps of the whole run");
+  f("optimizer", c.optimizer, optimizers, "muon: of the matrices inside blocks, AdamW of all else");
   f("lr", c.lr, 0.0, 1e9, "highest learning rate");
   f("min_lr", c.min_lr, 0.0, 1e9, "learning rate at the end");
   f("warmup", c.warmup, int64_t(0), many, "steps of linear warm-up");
@@ -91,6 +95,7 @@ void for_each_key(Config& c, F&& f) {
   f("epsilon", c.epsilon, 1e-30, 1.0, "AdamW's guard against division by zero");
   f("weight_decay", c.weight_decay, 0.0, 1e3,
     "decoupled decay, of tensors with two or more dimensions");
+  f("muon_momentum", c.muon_momentum, 0.0, 0.999999, "Muon's average of the gradient");
   f("grad_clip", c.grad_clip, 0.0, 1e9, "most global norm of the gradient; 0: no limit");
   f("seed", c.seed, int64_t(0), INT64_MAX, "of weights, data order and dropout");
   f("eval_every", c.eval_every, int64_t(0), many, "steps between evaluations; 0: at the end");

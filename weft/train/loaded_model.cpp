@@ -1,5 +1,7 @@
 #include "weft/train/loaded_model.h"
 
+#include <algorithm>
+
 #include "weft/base/error.h"
 #include "weft/base/json.h"
 #include "weft/train/folders.h"
@@ -65,6 +67,16 @@ void check_same_tokenizer(const Tokenizer& tokenizer, const std::string& of, con
   if (dump_json(tokenizer.to_json()) != dump_json(other.to_json()))
     data_error("{} has the tokens of another tokenizer than {}; prepare the text with {}", of_other,
                of, of);
+}
+
+models::ModelConfig config_from(const LoadedModel& model, const models::ModelConfig& config) {
+  models::ModelConfig out = model.config;
+  out.dropout = config.dropout;
+  out.context = config.context ? config.context : std::min<int64_t>(model.config.context, 1024);
+  if (out.context > model.config.context)
+    user_error("context must be at most the {} of the model to start from, got {}",
+               model.config.context, out.context);
+  return out;
 }
 
 void export_model(const std::string& path, const LoadedModel& model, const std::string& out,

@@ -29,6 +29,10 @@ LoadedModel load_model(const std::string& path, Weights which = Weights::newest)
 void check_same_tokenizer(const Tokenizer& tokenizer, const std::string& of, const Tokenizer& other,
                           const std::string& of_other);
 
+// What training goes on from: the sizes of `model` with the context and dropout of `config`. A
+// context of 0 is the model's, but at most 1024.
+models::ModelConfig config_from(const LoadedModel& model, const models::ModelConfig& config);
+
 struct ExportOptions {
   std::string dtype = "f32";                // of the weights: f32, bf16 or f16
   uint64_t most_bytes = uint64_t(5) << 30;  // of one file

@@ -4,6 +4,7 @@
 
 #include "weft/base/error.h"
 #include "weft/base/json.h"
+#include "weft/train/muon.h"
 
 namespace weft::train {
 namespace {
@@ -46,6 +47,7 @@ void write_run_config(const RunConfig& config, const std::string& run, FileSyste
   json["vocab"] = config.train.model.vocab;
   json["data"] = config.data;
   json["data_sha256"] = config.data_sha256;
+  if (!config.init.empty()) json["init"] = config.init, json["init_sha256"] = config.init_sha256;
   json["config"] = to_json(config.train);
   write_file_atomic(config_path(run), dump_json(json, 2) + "\n", fs);
 }
@@ -58,12 +60,14 @@ RunConfig read_run_config(const std::string& run) {
     resource_error("{} is missing; expected the folder of a run of weft train", path);
   const Json json = read_json(path);
   const JsonReader reader(json, path);
-  reader.allow_only({"format", "version", "vocab", "data", "data_sha256", "config"});
+  reader.allow_only(
+      {"format", "version", "vocab", "data", "data_sha256", "init", "init_sha256", "config"});
   if (reader.string("format") != "weft-run") reader.refuse("format", "\"weft-run\"");
   reader.integer("version", 1, 1);
   reader.object("config");
   RunConfig config{config_from_json(json["config"], path), reader.string("data"),
-                   reader.string("data_sha256", 64)};
+                   reader.string("data_sha256", 64), reader.string_or("init", ""),
+                   reader.string_or("init_sha256", "", 64)};
   config.train.model.vocab = reader.integer("vocab", 1, int64_t(1) << 24);
   try {
     validate(config.train);
@@ -99,13 +103,36 @@ Position read_position(const Checkpoint& checkpoint) {
   return position;
 }
 
-Params read_params(const std::string& path, const models::ModelConfig& model, Device& device,
-                   const std::string& prefix) {
+namespace {
+
+Params read_tensors(const std::string& path, Device& device, const std::string& prefix) {
   const SafetensorsFile file(path);
   Params params;
   for (const auto& [name, view] : file.tensors())
     if (name.starts_with(prefix))
       params[name.substr(prefix.size())] = read_f32(view, name, path, device);
+  return params;
+}
+
+// Squares are there for what AdamW updates, and for nothing else.
+void check_squares(const std::string& path, const TrainConfig& config, const State& state) {
+  size_t wanted = 0;
+  for (const auto& [name, value] : state.params) {
+    if (is_for_muon(config, name, value.dims())) continue;
+    ++wanted;
+    const auto found = state.v.find(name);
+    if (found == state.v.end() || found->second.dims() != value.dims())
+      data_error("{} has no \"v.{}\" of {}, which its run needs", path, name, value.dims().str());
+  }
+  if (wanted != state.v.size())
+    data_error("{} has {} tensors of squares, but its run needs {}", path, state.v.size(), wanted);
+}
+
+}  // namespace
+
+Params read_params(const std::string& path, const models::ModelConfig& model, Device& device,
+                   const std::string& prefix) {
+  Params params = read_tensors(path, device, prefix);
   try {
     models::check_params(model, params);
   } catch (const Error& error) {
@@ -114,10 +141,14 @@ Params read_params(const std::string& path, const models::ModelConfig& model, De
   return params;
 }
 
-State read_state(const Checkpoint& checkpoint, const models::ModelConfig& model, Device& device) {
+State read_state(const Checkpoint& checkpoint, const TrainConfig& config, Device& device) {
   const std::string optimizer = checkpoint.file("optimizer.safetensors");
-  return {read_params(checkpoint.file("model.safetensors"), model, device),
-          read_params(optimizer, model, device, "m."), read_params(optimizer, model, device, "v.")};
+  State state;
+  state.params = read_params(checkpoint.file("model.safetensors"), config.model, device);
+  state.m = read_params(optimizer, config.model, device, "m.");
+  state.v = read_tensors(optimizer, device, "v.");
+  check_squares(optimizer, config, state);
+  return state;
 }
 
 namespace {
@@ -143,8 +174,8 @@ LoadedRun load_run(const std::string& run, Weights which) {
   LoadedRun loaded;
   loaded.config = read_run_config(run).train;
   loaded.tokenizer = load_tokenizer(run + "/tokenizer.json");
-  if (loaded.tokenizer->vocab_size() != loaded.config.model.vocab)
-    data_error("{}/tokenizer.json has {} tokens, but the model has {}; they are not of one run",
+  if (loaded.tokenizer->vocab_size() > loaded.config.model.vocab)
+    data_error("{}/tokenizer.json has {} tokens, but the model only {}; they are not of one run",
                run, loaded.tokenizer->vocab_size(), loaded.config.model.vocab);
   loaded.params = newest_params(run, loaded.config.model, which, loaded.step);
   return loaded;

@@ -23,6 +23,8 @@ struct RunConfig {
   TrainConfig train;        // with model.vocab
   std::string data;         // the data directory
   std::string data_sha256;  // of its training tokens
+  // Where the weights came from, and their weights_sha256; empty: random.
+  std::string init = {}, init_sha256 = {};
 };
 bool is_run(const std::string& run);
 void write_run_config(const RunConfig& config, const std::string& run,
@@ -49,7 +51,7 @@ Position read_position(const Checkpoint& checkpoint);
 // The tensors of a file by path, checked against the model; names without `prefix`.
 Params read_params(const std::string& file, const models::ModelConfig& model, Device& device,
                    const std::string& prefix = "");
-State read_state(const Checkpoint& checkpoint, const models::ModelConfig& model, Device& device);
+State read_state(const Checkpoint& checkpoint, const TrainConfig& config, Device& device);
 
 // metrics.jsonl. Lines are in the file when line() returns, durable after sync().
 class Metrics {

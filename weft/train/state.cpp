@@ -28,6 +28,22 @@ State initial_state(const models::ModelConfig& model, uint64_t seed, Device& dev
   return state;
 }
 
+State state_from(const Params& params, const models::ModelConfig& model, Device& device) {
+  auto widen = jit([&](const Params& given) {
+    Params masters = models::cast_params(given, DType::f32);
+    const auto positions = masters.find("positions.weight");
+    if (positions != masters.end() && positions->second.dim(0).constant() > model.context)
+      positions->second = slice(positions->second, 0, 0, model.context);
+    return masters;
+  });
+  State state;
+  state.params = widen(params);
+  models::check_params(model, state.params);
+  state.m = zeros_like(state.params, device);
+  state.v = zeros_like(state.params, device);
+  return state;
+}
+
 int64_t bytes_of(const Params& params) {
   int64_t total = 0;
   for (const auto& [path, tensor] : params) total += int64_t(tensor.type().max_bytes());

@@ -5,6 +5,7 @@
 #include "weft/graph/flops.h"
 #include "weft/graph/passes.h"
 #include "weft/kernels/adamw.h"
+#include "weft/train/muon.h"
 
 namespace weft::train {
 namespace {
@@ -24,6 +25,11 @@ Params weights_of(const Params& params, const Params& compute) {
 
 int64_t own_bytes(const Executable* executable) {
   return executable ? executable->memory().output_bytes + executable->memory().arena_bytes : 0;
+}
+
+// Queries, keys and values of one projection are three matrices.
+int64_t stacked_matrices(const std::string& path) {
+  return path.ends_with(".qkv.weight") ? 3 : 1;
 }
 
 }  // namespace
@@ -51,6 +57,15 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
   out.norm = clip.norm;
   for (const auto& [path, grad] : grads) {
     const double decay = grad.rank() >= 2 ? config.weight_decay : 0;
+    if (is_for_muon(config, path, grad.dims())) {
+      const MuonOptions options{config.muon_momentum, decay, parse_dtype(config.dtype),
+                                stacked_matrices(path)};
+      const MuonState next =
+          muon({state.params.at(path), state.m.at(path)}, grad, hyper, clip.scale, options);
+      out.state.params[path] = next.param, out.state.m[path] = next.m;
+      if (!state.compute.empty()) out.state.compute[path] = next.copy;
+      continue;
+    }
     const AdamWState next =
         adamw({state.params.at(path), state.m.at(path), state.v.at(path)}, grad, hyper, clip.scale,
               {config.beta1, config.beta2, config.epsilon, decay});
@@ -100,6 +115,9 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device)
       update_(
           [config](State s, Params grads, Tensor hyper) { return update(config, s, grads, hyper); },
           donate(0)) {
+  std::erase_if(state_.v, [&](const auto& item) {
+    return is_for_muon(config, item.first, item.second.dims());
+  });
   const DType dtype = parse_dtype(config.dtype);
   if (dtype != DType::f32) {
     state_.compute = models::cast_params(state_.params, dtype);
@@ -165,9 +183,10 @@ double Stepper::hardware_flops() const {
 
 int64_t Stepper::planned_bytes() const {
   const int64_t params = bytes_of(state_.params);
-  return params * (3 + int64_t(lanes_.size())) + bytes_of(state_.compute) + batch_.bytes() +
-         own_bytes(whole_.executable()) + own_bytes(accumulate_.executable()) +
-         own_bytes(merge_.executable()) + own_bytes(update_.executable());
+  return params * (1 + int64_t(lanes_.size())) + bytes_of(state_.m) + bytes_of(state_.v) +
+         bytes_of(state_.compute) + batch_.bytes() + own_bytes(whole_.executable()) +
+         own_bytes(accumulate_.executable()) + own_bytes(merge_.executable()) +
+         own_bytes(update_.executable());
 }
 
 }  // namespace weft::train

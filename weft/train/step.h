@@ -14,8 +14,8 @@ namespace weft::train {
 // dtype.
 Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch::Tensors& batch);
 
-// One step of AdamW. Gradients are clipped to a global norm; weight decay is for tensors with two
-// or more dimensions.
+// One step of AdamW or Muon. Gradients are clipped to a global norm; weight decay is for tensors
+// with two or more dimensions.
 struct Update {
   State state;
   Tensor norm;  // of the gradient, before clipping

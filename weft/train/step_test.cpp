@@ -35,7 +35,10 @@ std::map<std::string, std::vector<float>> gradient(const Example& s, const Param
   batch.fill_samples(s.data.train(), uint64_t(c.seed), first);
   batch.set_random(uint64_t(c.seed), random);
   auto f = jit([&](Params p, Batch::Tensors b) {
-    return value_and_grad([&](const Params& q) { return batch_loss(c, models::cast_params(q, parse_dtype(c.dtype)), b); })(p).second;
+    return value_and_grad([&](const Params& q) {
+             return batch_loss(c, models::cast_params(q, parse_dtype(c.dtype)), b);
+           })(p)
+        .second;
   });
   std::map<std::string, std::vector<float>> out;
   for (const auto& [path, tensor] : f(params, batch.tensors()))

@@ -41,6 +41,14 @@ inline TrainConfig tiny_config() {
   return c;
 }
 
+// With keys and values shared by two heads, norms of queries and keys, and a head that is not tied.
+inline TrainConfig tiny_llama() {
+  TrainConfig c = tiny_config();
+  c.model.architecture = "llama", c.model.kv_heads = 1, c.model.tied = false;
+  c.model.qk_norm = true;
+  return c;
+}
+
 inline TrainResult train(const TrainConfig& config, const Workshop& shop, const std::string& run,
                          const RunOptions& options = {}) {
   return Trainer::create(config, shop.data, shop.directory / run)->run(options);

@@ -7,6 +7,7 @@
 
 #include "weft/base/error.h"
 #include "weft/train/folders.h"
+#include "weft/train/loaded_model.h"
 
 namespace weft::train {
 namespace {
@@ -46,6 +47,17 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, FileSystem& 
   return found;
 }
 
+// Of a run that has no checkpoint yet.
+State first_state(const RunConfig& config) {
+  const models::ModelConfig& model = config.train.model;
+  if (config.init.empty())
+    return initial_state(model, uint64_t(config.train.seed), default_device());
+  State state = state_from(load_model(config.init).params, model, default_device());
+  if (weights_sha256(state.params) != config.init_sha256)
+    data_error("{} has other weights than the run was started from; start a new run", config.init);
+  return state;
+}
+
 }  // namespace
 
 Trainer::Trainer(FileLock lock, RunConfig config, Dataset data, std::string run, State state,
@@ -63,9 +75,17 @@ Trainer::Trainer(FileLock lock, RunConfig config, Dataset data, std::string run,
       last_save_(position.step > 0 ? position.step : -1) {}
 
 std::unique_ptr<Trainer> Trainer::create(TrainConfig config, const std::string& data_directory,
-                                         const std::string& run, FileSystem& fs) {
+                                         const std::string& run, FileSystem& fs,
+                                         const std::string& init) {
   Dataset data(data_directory);
-  config.model.vocab = data.info().vocab;
+  std::optional<LoadedModel> start;
+  if (!init.empty()) {
+    start = load_model(init);
+    check_same_tokenizer(*start->tokenizer, init, data.tokenizer(), data_directory);
+    config.model = config_from(*start, config.model);
+  } else {
+    config.model.vocab = data.info().vocab;
+  }
   validate(config);
   data.check_context(config.model.context);
   make_directories(run, fs);
@@ -74,9 +94,12 @@ std::unique_ptr<Trainer> Trainer::create(TrainConfig config, const std::string& 
     user_error("{} holds a run already; resume it with --resume {}, or choose another --out", run,
                run);
   save_tokenizer(data.tokenizer(), run + "/tokenizer.json", fs);
-  const RunConfig run_config{config, absolute(data_directory), data.info().train.sha256};
+  RunConfig run_config{config, absolute(data_directory), data.info().train.sha256};
+  State state = start ? state_from(start->params, config.model, default_device())
+                      : initial_state(config.model, uint64_t(config.seed), default_device());
+  if (start)
+    run_config.init = absolute(init), run_config.init_sha256 = weights_sha256(state.params);
   write_run_config(run_config, run, fs);
-  State state = initial_state(config.model, uint64_t(config.seed), default_device());
   return std::unique_ptr<Trainer>(
       new Trainer(std::move(lock), run_config, std::move(data), run, std::move(state), {}, fs));
 }
@@ -100,9 +123,8 @@ std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOpt
     user_error("{} has done {} steps already, so steps must be at least that, got {}", run,
                position.step, config.train.steps);
   if (options.steps || options.data) write_run_config(config, run, fs);
-  State state =
-      checkpoint ? read_state(*checkpoint, config.train.model, default_device())
-                 : initial_state(config.train.model, uint64_t(config.train.seed), default_device());
+  State state = checkpoint ? read_state(*checkpoint, config.train, default_device())
+                           : first_state(config);
   return std::unique_ptr<Trainer>(new Trainer(std::move(lock), std::move(config), std::move(data),
                                               run, std::move(state), position, fs));
 }

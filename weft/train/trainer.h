@@ -61,9 +61,12 @@ class Trainer {
  public:
   // A new run in the folder `run`, which is made. Error(user) if it holds a run already. The folder
   // is this object's alone for as long as it lives: Error(resource) in other processes.
+  // init: the weights to go on from (train/loaded_model.h) instead of random ones; the model is
+  // theirs then but for context and dropout, and the data must have their tokenizer.
   static std::unique_ptr<Trainer> create(TrainConfig config, const std::string& data,
                                          const std::string& run,
-                                         FileSystem& fs = posix_file_system());
+                                         FileSystem& fs = posix_file_system(),
+                                         const std::string& init = {});
   // Goes on from the newest whole checkpoint, or from the start if there is none yet.
   static std::unique_ptr<Trainer> resume(const std::string& run, const ResumeOptions& options = {},
                                          FileSystem& fs = posix_file_system());

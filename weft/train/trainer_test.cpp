@@ -14,6 +14,7 @@ namespace weft::train {
 namespace {
 
 using testing::tiny_config;
+using testing::tiny_llama;
 using testing::train;
 using testing::UseDevice;
 using testing::Workshop;
@@ -36,42 +37,57 @@ TEST(Trainer, LossFalls) {
 
 // ---- the same numbers
 
+struct Recipe {
+  const char *model, *optimizer, *dtype;
+};
+
 TEST(Trainer, SameWeightsOnAnyThreadsAndInstructionSets) {
   const Workshop shop;
-  for (const char* dtype : {"bf16", "f32"}) {
-    TrainConfig c = tiny_config();
-    c.dtype = dtype, c.model.dropout = 0.1, c.checkpoint_every = 0, c.eval_every = 0, c.steps = 6;
-    const TrainResult reference = train(c, shop, format("{}-once", dtype));
-    const TrainResult again = train(c, shop, format("{}-again", dtype));
+  for (const Recipe& recipe : {Recipe{"gpt2", "adamw", "bf16"}, Recipe{"gpt2", "adamw", "f32"},
+                               Recipe{"gpt2", "muon", "bf16"}, Recipe{"llama", "adamw", "bf16"},
+                               Recipe{"llama", "adamw", "f32"}, Recipe{"llama", "muon", "bf16"}}) {
+    TrainConfig c = recipe.model == std::string("gpt2") ? tiny_config() : tiny_llama();
+    c.dtype = recipe.dtype, c.optimizer = recipe.optimizer;
+    c.model.dropout = 0.1, c.checkpoint_every = 0, c.eval_every = 0, c.steps = 6;
+    const std::string name = format("{}-{}-{}", recipe.model, recipe.optimizer, recipe.dtype);
+    const TrainResult reference = train(c, shop, name + "-once");
+    const TrainResult again = train(c, shop, name + "-again");
     EXPECT_EQ(again.weights_sha256, reference.weights_sha256);
     EXPECT_EQ(again.val_loss, reference.val_loss);
     for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
       for (const int threads : {1, 2}) {
         if (isa > best_isa()) continue;
         const UseDevice use(threads, isa);
-        const TrainResult r = train(c, shop, format("{}-{}-{}", dtype, isa_name(isa), threads));
-        EXPECT_EQ(r.weights_sha256, reference.weights_sha256) << isa_name(isa) << " " << threads;
+        const TrainResult r = train(c, shop, format("{}-{}-{}", name, isa_name(isa), threads));
+        EXPECT_EQ(r.weights_sha256, reference.weights_sha256)
+            << name << " " << isa_name(isa) << " " << threads;
         EXPECT_EQ(r.val_loss, reference.val_loss) << isa_name(isa) << " " << threads;
       }
     c.seed = 2;
-    EXPECT_NE(train(c, shop, format("{}-seed", dtype)).weights_sha256, reference.weights_sha256);
+    EXPECT_NE(train(c, shop, name + "-seed").weights_sha256, reference.weights_sha256);
   }
 }
 
 struct Kind {
   const char* name;
+  TrainConfig config;
   double dropout;
   int64_t micro_batches, lanes;
   const char* schedule;
+  const char* optimizer = "adamw";
 };
 
 TEST(Trainer, ResumedIsTheSameAsUndisturbed) {
   const Workshop shop;
-  for (const Kind& kind : {Kind{"plain", 0, 1, 1, "cosine"}, Kind{"dropout", 0.2, 1, 1, "wsd"},
-                           Kind{"lanes", 0.2, 4, 2, "constant"}}) {
-    TrainConfig c = tiny_config();
+  for (const Kind& kind : {Kind{"plain", tiny_config(), 0, 1, 1, "cosine"},
+                           Kind{"dropout", tiny_config(), 0.2, 1, 1, "wsd"},
+                           Kind{"lanes", tiny_config(), 0.2, 4, 2, "constant"},
+                           Kind{"muon", tiny_config(), 0, 1, 1, "cosine", "muon"},
+                           Kind{"llama", tiny_llama(), 0.2, 1, 1, "cosine"},
+                           Kind{"llama-muon", tiny_llama(), 0, 4, 2, "wsd", "muon"}}) {
+    TrainConfig c = kind.config;
     c.model.dropout = kind.dropout, c.micro_batches = kind.micro_batches, c.lanes = kind.lanes;
-    c.schedule = kind.schedule;
+    c.schedule = kind.schedule, c.optimizer = kind.optimizer;
     const TrainResult whole = train(c, shop, format("{}-whole", kind.name));
     const std::string run = shop.directory / format("{}-parts", kind.name);
     TrainResult r = Trainer::create(c, shop.data, run)->run({.stop_after = 5});
