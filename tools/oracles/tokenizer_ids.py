@@ -117,6 +117,22 @@ def main():
                     case["decoded"] = decoded
                 file.write(json.dumps(case, ensure_ascii=False, separators=(",", ":")) + "\n")
         print(name, tokenizer.get_vocab_size(), "tokens,", options.strings, "strings")
+    train(options.out)
+
+
+def train(out):
+    """train.txt and what BpeTrainer learns from it (weft/text/bpe_train_test.cpp)."""
+    rng = random.Random(2)
+    words = ["".join(rng.choice("aeioubdlnrst") for _ in range(rng.randint(1, 9))) for _ in range(300)] + WORDS[20:]
+    text = " ".join(words[min(int(rng.expovariate(0.02)), len(words) - 1)] for _ in range(3000)) + "\n"
+    text = text.replace("<|endoftext|>", "")
+    (out / "train.txt").write_text(text)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = splits([QWEN2]), decoders.ByteLevel()
+    tokenizer.train_from_iterator([text], trainers.BpeTrainer(
+        vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|endoftext|>"],
+        show_progress=False))
+    (out / "trained.json").write_text(tokenizer.to_str() + "\n")
 
 
 main()

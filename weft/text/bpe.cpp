@@ -74,8 +74,13 @@ std::vector<BpeRule> resolve_rules(const std::vector<SpelledRule>& rules,
                                    const std::string& what) {
   std::unordered_map<std::string_view, int32_t> ids;
   ids.reserve(tokens.size());
-  for (size_t id = 0; id < tokens.size(); ++id)
-    if (!tokens[id].empty()) ids.emplace(tokens[id], int32_t(id));
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (tokens[id].empty()) continue;
+    const auto [entry, is_new] = ids.emplace(tokens[id], int32_t(id));
+    if (!is_new)
+      data_error("{}: the token {} has the ids {} and {}", what, in_quotes(tokens[id]), id,
+                 entry->second);
+  }
   std::vector<BpeRule> resolved;
   resolved.reserve(rules.size());
   std::string merged;

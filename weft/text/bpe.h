@@ -88,7 +88,14 @@ class BpeTokenizer final : public Tokenizer {
 // kind of step that Weft does not have.
 std::unique_ptr<BpeTokenizer> bpe_from_json(const Json& json, const std::string& what);
 
-// The step names of GGUF (tokenizer.ggml.pre), or nothing for a name that is not known.
-std::optional<std::vector<SplitRule>> splits_of_gguf(std::string_view pre);
+// What a GGUF file says about its tokenizer (io/gguf.h); the keys stand behind.
+struct GgufVocabulary {
+  std::string model, pre;                   // tokenizer.ggml.model, .pre
+  std::vector<std::string> tokens, merges;  // .tokens, .merges
+  std::vector<int64_t> types;               // .token_type; may be missing
+  std::optional<int32_t> start, end;        // .bos_token_id and .eos_token_id, if they are added
+};
+// Error(data) naming `what` for another model than gpt2 and a `pre` that Weft does not have.
+std::unique_ptr<BpeTokenizer> bpe_from_gguf(GgufVocabulary vocabulary, const std::string& what);
 
 }  // namespace weft

@@ -120,7 +120,7 @@ TEST(Bpe, LongPiecesTakeLittleTime) {
 TEST(Bpe, RepeatedPiecesHaveTheSameIds) {
   const auto tokenizer = tokenizer_with({{"a", "b"}, {"ab", "\u0100"}});
   std::mt19937 random(5);
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 300; ++round) {
     std::string text;
     for (size_t n = random() % 30; n > 0; --n) text += std::string_view("ab\0", 3)[random() % 3];
     const auto fresh = tokenizer_with({{"a", "b"}, {"ab", "\u0100"}});
