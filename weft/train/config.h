@@ -27,6 +27,7 @@ struct TrainConfig {
   double weight_decay = 0.1;  // of tensors with two or more dimensions
   double muon_momentum = 0.95;
   double grad_clip = 1;  // most global norm of the gradient; 0: no limit
+  double skip_z = 0;     // a step so many deviations above the last ones is skipped; 0: none
   int64_t seed = 1;
   int64_t eval_every = 250, checkpoint_every = 250;  // steps; 0: only at the end
   int64_t keep = 2;                                  // checkpoints, besides the best weights
@@ -97,6 +98,9 @@ void for_each_key(Config& c, F&& f) {
     "decoupled decay, of tensors with two or more dimensions");
   f("muon_momentum", c.muon_momentum, 0.0, 0.999999, "Muon's average of the gradient");
   f("grad_clip", c.grad_clip, 0.0, 1e9, "most global norm of the gradient; 0: no limit");
+  f("skip_z", c.skip_z, 0.0, 1e6,
+    "skip a step whose loss or gradient norm lies so many deviations above those of the last 128; "
+    "0: never");
   f("seed", c.seed, int64_t(0), INT64_MAX, "of weights, data order and dropout");
   f("eval_every", c.eval_every, int64_t(0), many, "steps between evaluations; 0: at the end");
   f("checkpoint_every", c.checkpoint_every, int64_t(0), many,

@@ -84,9 +84,25 @@ Json to_json(const Position& position, const TrainConfig& config) {
   json["evaluated_step"] = position.evaluated_step;
   json["train_seconds"] = position.train_seconds;
   json["eval_seconds"] = position.eval_seconds;
+  if (config.skip_z > 0)
+    json["losses"] = position.losses.values(), json["norms"] = position.norms.values();
   json["config"] = to_json(config);
   return json;
 }
+
+namespace {
+
+RecentValues read_recent(const JsonReader& meta, const char* key) {
+  std::vector<double> values;
+  if (!meta.has(key)) return {};
+  for (const Json& value : meta.array(key, RecentValues::most)) {
+    if (!value.is_number()) meta.refuse(key, "an array of numbers");
+    values.push_back(value.get<double>());
+  }
+  return RecentValues(std::move(values));
+}
+
+}  // namespace
 
 Position read_position(const Checkpoint& checkpoint) {
   const JsonReader meta(checkpoint.manifest.meta, checkpoint.path + "/manifest.json: meta");
@@ -100,6 +116,7 @@ Position read_position(const Checkpoint& checkpoint) {
   position.evaluated_step = meta.integer("evaluated_step", 0, position.step);
   position.train_seconds = meta.number("train_seconds", 0, 1e12);
   position.eval_seconds = meta.number("eval_seconds", 0, 1e12);
+  position.losses = read_recent(meta, "losses"), position.norms = read_recent(meta, "norms");
   return position;
 }
 

@@ -4,6 +4,7 @@
 //   metrics.jsonl       one line for each step and each evaluation
 //   model.safetensors   the newest saved weights, f32, by path
 //   checkpoints/        step-N: to resume from; best-N: the weights with the lowest validation loss
+//   events.out.tfevents.N  the same for TensorBoard, from step N on
 //   lock                held by the process that trains (base/file_lock.h)
 #pragma once
 #include <memory>
@@ -15,6 +16,7 @@
 #include "weft/io/checkpoint_files.h"
 #include "weft/text/tokenizer.h"
 #include "weft/train/config.h"
+#include "weft/train/outliers.h"
 #include "weft/train/state.h"
 
 namespace weft::train {
@@ -44,6 +46,7 @@ struct Position {
   int64_t best_step = 0;                 // if there is a best_loss
   int64_t evaluated_step = 0;            // the newest one with an evaluation
   double train_seconds = 0, eval_seconds = 0;
+  RecentValues losses = {}, norms = {};  // of the last steps, where skip_z needs them
 };
 Json to_json(const Position& position, const TrainConfig& config);
 Position read_position(const Checkpoint& checkpoint);

@@ -27,6 +27,12 @@ int64_t own_bytes(const Executable* executable) {
   return executable ? executable->memory().output_bytes + executable->memory().arena_bytes : 0;
 }
 
+Clip clip_of(const Params& grads, double most) {
+  Tensors squares;
+  for (const auto& [path, grad] : grads) squares.push_back(norm_square(grad));
+  return clip_by_global_norm(squares, most);
+}
+
 // Queries, keys and values of one projection are three matrices.
 int64_t stacked_matrices(const std::string& path) {
   return path.ends_with(".qkv.weight") ? 3 : 1;
@@ -48,11 +54,9 @@ Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch:
 
 Update update(const TrainConfig& config, const State& state, const Params& grads,
               const Tensor& hyper) {
-  Tensors squares;
-  for (const auto& [path, grad] : grads) squares.push_back(norm_square(grad));
   const double most =
       config.grad_clip > 0 ? config.grad_clip : std::numeric_limits<double>::infinity();
-  const Clip clip = clip_by_global_norm(squares, most);
+  const Clip clip = clip_of(grads, most);
   Update out;
   out.norm = clip.norm;
   for (const auto& [path, grad] : grads) {
@@ -112,6 +116,7 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device)
             return a;
           },
           donate(0)),
+      norm_([](Params grads) { return clip_of(grads, 1).norm; }, {}),
       update_(
           [config](State s, Params grads, Tensor hyper) { return update(config, s, grads, hyper); },
           donate(0)) {
@@ -123,7 +128,7 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device)
     state_.compute = models::cast_params(state_.params, dtype);
     eval(tensors_of(state_.compute));
   }
-  if (config.micro_batches == 1) return;
+  if (!in_parts()) return;
   for (int64_t l = 0; l < config.lanes; ++l)
     lanes_.push_back({zeros_like(state_.params, device), scalar(device, 0.0f)});
 }
@@ -136,9 +141,10 @@ void Stepper::set_hyper(int64_t step) {
                          sizeof hyper);
 }
 
-Stepper::Outcome Stepper::run(int64_t step, const TokenView& tokens, int64_t first_sample) {
+Stepper::Outcome Stepper::run(int64_t step, const TokenView& tokens, int64_t first_sample,
+                              const Accept& accept) {
   set_hyper(step);
-  if (config_.micro_batches > 1) return run_parts(step, tokens, first_sample);
+  if (in_parts()) return run_parts(step, tokens, first_sample, accept);
   batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample);
   batch_.set_random(uint64_t(config_.seed), step);
   return run_whole();
@@ -150,7 +156,8 @@ Stepper::Outcome Stepper::run_whole() {
   return {loss.item(), next.norm.item()};
 }
 
-Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64_t first_sample) {
+Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64_t first_sample,
+                                    const Accept& accept) {
   const int64_t parts = config_.micro_batches, per_lane = parts / config_.lanes;
   for (int64_t i = 0; i < parts; ++i) {
     batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample + i * batch_.sequences());
@@ -162,9 +169,14 @@ Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64
   for (size_t apart = 1; apart < lanes_.size(); apart *= 2)
     for (size_t l = 0; l < lanes_.size(); l += 2 * apart)
       lanes_[l] = merge_(std::move(lanes_[l]), lanes_[l + apart]);
+  const double loss = lanes_[0].loss.item();
+  if (config_.skip_z > 0 && accept) {
+    const double norm = norm_(lanes_[0].grads).item();
+    if (!accept(loss, norm)) return {loss, norm, true};
+  }
   auto next = update_(std::move(state_), lanes_[0].grads, hyper_);
   state_ = std::move(next.state);
-  return {lanes_[0].loss.item(), next.norm.item()};
+  return {loss, next.norm.item()};
 }
 
 double Stepper::model_flops() const {
@@ -186,7 +198,7 @@ int64_t Stepper::planned_bytes() const {
   return params * (1 + int64_t(lanes_.size())) + bytes_of(state_.m) + bytes_of(state_.v) +
          bytes_of(state_.compute) + batch_.bytes() + own_bytes(whole_.executable()) +
          own_bytes(accumulate_.executable()) + own_bytes(merge_.executable()) +
-         own_bytes(update_.executable());
+         own_bytes(norm_.executable()) + own_bytes(update_.executable());
 }
 
 }  // namespace weft::train

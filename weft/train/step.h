@@ -37,11 +37,16 @@ class Stepper {
   Stepper(const TrainConfig& config, State state, Device& device);
 
   struct Outcome {
-    double loss;       // mean over the step's tokens, nats
-    double grad_norm;  // before clipping
+    double loss;           // mean over the step's tokens, nats
+    double grad_norm;      // before clipping
+    bool skipped = false;  // nothing was updated
   };
-  // Step number `step`, from 0, on the samples first_sample ...
-  Outcome run(int64_t step, const TokenView& tokens, int64_t first_sample);
+  // Whether a step of this loss and gradient norm is to be taken.
+  using Accept = std::function<bool(double loss, double grad_norm)>;
+  // Step number `step`, from 0, on the samples first_sample ... `accept` is asked if the config has
+  // a skip_z; then the gradient is computed apart from the update, as for many micro-batches.
+  Outcome run(int64_t step, const TokenView& tokens, int64_t first_sample,
+              const Accept& accept = {});
 
   const State& state() const { return state_; }
   // Of state, gradients, batch and executables; known after the first step.
@@ -65,8 +70,10 @@ class Stepper {
   };
   using Whole = std::tuple<Update, Tensor>;
 
+  bool in_parts() const { return config_.micro_batches > 1 || config_.skip_z > 0; }
   Outcome run_whole();
-  Outcome run_parts(int64_t step, const TokenView& tokens, int64_t first_sample);
+  Outcome run_parts(int64_t step, const TokenView& tokens, int64_t first_sample,
+                    const Accept& accept);
   void set_hyper(int64_t step);
 
   TrainConfig config_;
@@ -79,6 +86,7 @@ class Stepper {
   Jit<std::function<Whole(State, Batch::Tensors, Tensor)>> whole_;
   Jit<std::function<Sum(Sum, Params, Params, Batch::Tensors, Tensor)>> accumulate_;
   Jit<std::function<Sum(Sum, Sum)>> merge_;
+  Jit<std::function<Tensor(Params)>> norm_;
   Jit<std::function<Update(State, Params, Tensor)>> update_;
 };
 

@@ -16,6 +16,15 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+std::string number_or_null(double x) {
+  return std::isfinite(x) ? format("{}", x) : "null";
+}
+
+// Since 1970.
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 bool is_multiple(int64_t step, int64_t every) {
   return every > 0 && step % every == 0;
 }
@@ -47,6 +56,15 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, FileSystem& 
   return found;
 }
 
+// One file for each time that a run goes on, in the order of their names; those of steps that will
+// be done again go away.
+std::string new_events_path(const std::string& run, int64_t step, FileSystem& fs) {
+  const std::string kind = "events.out.tfevents.";
+  for (const DirectoryEntry& entry : list_directory(run))
+    if (step_in_name(entry.name, kind).value_or(0) > step) remove_tree(run + "/" + entry.name, fs);
+  return format("{}/{}{:010}", run, kind, step);
+}
+
 // Of a run that has no checkpoint yet.
 State first_state(const RunConfig& config) {
   const models::ModelConfig& model = config.train.model;
@@ -71,6 +89,7 @@ Trainer::Trainer(FileLock lock, RunConfig config, Dataset data, std::string run,
       stepper_(config_.train, std::move(state), device_),
       evaluator_(config_.train.model, parse_dtype(config_.train.dtype), device_),
       metrics_(run_, position.step, fs),
+      events_(new_events_path(run_, position.step, fs), position.step, wall_seconds()),
       saver_(run_, stepper_.state(), metrics_, fs),
       last_save_(position.step > 0 ? position.step : -1) {}
 
@@ -123,8 +142,8 @@ std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOpt
     user_error("{} has done {} steps already, so steps must be at least that, got {}", run,
                position.step, config.train.steps);
   if (options.steps || options.data) write_run_config(config, run, fs);
-  State state = checkpoint ? read_state(*checkpoint, config.train, default_device())
-                           : first_state(config);
+  State state =
+      checkpoint ? read_state(*checkpoint, config.train, default_device()) : first_state(config);
   return std::unique_ptr<Trainer>(new Trainer(std::move(lock), std::move(config), std::move(data),
                                               run, std::move(state), position, fs));
 }
@@ -149,27 +168,53 @@ double Trainer::lap() {
   return clock_ - before;
 }
 
+// Skipped steps count among the last ones too: what is usual may change.
+Stepper::Outcome Trainer::step_unless_outlier() {
+  const TrainConfig& c = config_.train;
+  const auto accept = [&](double loss, double norm) {
+    return position_.losses.deviations(loss) <= c.skip_z &&
+           position_.norms.deviations(norm) <= c.skip_z;
+  };
+  const Stepper::Outcome outcome =
+      stepper_.run(position_.step, data_.train(), position_.samples, accept);
+  ++position_.step;
+  position_.samples += c.batch;
+  const bool finite = std::isfinite(outcome.loss) && std::isfinite(outcome.grad_norm);
+  not_finite_ = finite ? 0 : not_finite_ + 1;
+  constexpr int64_t most_in_a_row = 10;
+  if (!finite && (!outcome.skipped || not_finite_ > most_in_a_row))
+    data_error(
+        "the loss of step {} is {} and the norm of its gradient {}, so training stopped; what was "
+        "saved before is untouched: try a lower lr, a longer warmup or dtype f32",
+        position_.step, outcome.loss, outcome.grad_norm);
+  if (finite && c.skip_z > 0)
+    position_.losses.add(outcome.loss), position_.norms.add(outcome.grad_norm);
+  return outcome;
+}
+
+void Trainer::note_step(const Stepper::Outcome& outcome, double lr, double rate) {
+  metrics_.line(position_.step,
+                format("\"loss\":{},\"lr\":{},\"grad_norm\":{},\"tokens_per_second\":{:.0f}{}",
+                       number_or_null(outcome.loss), lr, number_or_null(outcome.grad_norm), rate,
+                       outcome.skipped ? ",\"skipped\":true" : ""));
+  events_.add(position_.step, wall_seconds(),
+              {{"train/loss", float(outcome.loss)},
+               {"train/lr", float(lr)},
+               {"train/grad_norm", float(outcome.grad_norm)},
+               {"train/tokens_per_second", float(rate)}});
+}
+
 void Trainer::one_step(const RunOptions& options) {
   const TrainConfig& c = config_.train;
   const double lr = learning_rate(c.learning_rates(), position_.step);
-  const Stepper::Outcome outcome = stepper_.run(position_.step, data_.train(), position_.samples);
-  ++position_.step;
-  position_.samples += c.batch;
+  const Stepper::Outcome outcome = step_unless_outlier();
   val_loss_.reset(), best_now_ = false;
-  if (!std::isfinite(outcome.loss) || !std::isfinite(outcome.grad_norm))
-    data_error(
-        "the loss of step {} is {} and the norm of its gradient {}, so training stopped; what was "
-        "saved before is "
-        "untouched: try a lower lr, a longer warmup or dtype f32",
-        position_.step, outcome.loss, outcome.grad_norm);
   const double seconds = lap();
   position_.train_seconds += seconds;
   // A moving average, that the first steps of a process do not enter: they compile.
   step_seconds_ = ++steps_here_ <= 3 ? seconds : step_seconds_ + 0.1 * (seconds - step_seconds_);
   const double rate = double(c.tokens_per_step()) / step_seconds_;
-  metrics_.line(position_.step,
-                format("\"loss\":{},\"lr\":{},\"grad_norm\":{},\"tokens_per_second\":{:.0f}",
-                       outcome.loss, lr, outcome.grad_norm, rate));
+  note_step(outcome, lr, rate);
   if (options.on_step)
     options.on_step({position_.step, c.steps, outcome.loss, lr, outcome.grad_norm, rate,
                      double(c.steps - position_.step) * step_seconds_,
@@ -193,9 +238,8 @@ void Trainer::evaluate_and_note(const RunOptions& options) {
   best_now_ =
       std::isfinite(found->loss) && (!position_.best_loss || found->loss < *position_.best_loss);
   if (best_now_) position_.best_loss = found->loss, position_.best_step = position_.step;
-  metrics_.line(
-      position_.step,
-      format("\"val_loss\":{}", std::isfinite(found->loss) ? format("{}", found->loss) : "null"));
+  metrics_.line(position_.step, format("\"val_loss\":{}", number_or_null(found->loss)));
+  events_.add(position_.step, wall_seconds(), {{"val/loss", float(found->loss)}});
   if (options.on_evaluation) options.on_evaluation(position_.step, *found, best_now_);
 }
 

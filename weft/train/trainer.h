@@ -9,6 +9,7 @@
 #include <string>
 
 #include "weft/base/file_lock.h"
+#include "weft/io/event_file.h"
 #include "weft/train/config.h"
 #include "weft/train/dataset.h"
 #include "weft/train/evaluate.h"
@@ -86,6 +87,8 @@ class Trainer {
           Position position, FileSystem& fs);
 
   void one_step(const RunOptions& options);
+  Stepper::Outcome step_unless_outlier();
+  void note_step(const Stepper::Outcome& outcome, double lr, double rate);
   bool evaluation_due() const;
   void evaluate_and_note(const RunOptions& options);
   void save_if_due();
@@ -102,12 +105,14 @@ class Trainer {
   Stepper stepper_;
   Evaluator evaluator_;
   Metrics metrics_;
+  EventFile events_;
   Saver saver_;
   std::optional<double> val_loss_;  // of the current weights
   bool best_now_ = false;           // the current weights are the best, and not saved as such yet
   bool save_due_ = false;
   int64_t last_save_;  // the newest step that was handed to the saver or resumed from; -1: none
   int64_t steps_here_ = 0;  // done by this object
+  int64_t not_finite_ = 0;  // steps in a row that were skipped because of that
   double step_seconds_ = 0, clock_ = 0;
 };
 

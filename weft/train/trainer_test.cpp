@@ -175,9 +175,10 @@ TEST(Trainer, RunFolder) {
   };
   const TrainResult r = train_in_stretches(c, shop, "run", options);
   const std::string run = shop.directory / "run";
-  EXPECT_EQ(names_in(run),
-            (std::vector<std::string>{"checkpoints", "config.json", "lock", "metrics.jsonl",
-                                      "model.safetensors", "tokenizer.json"}));
+  EXPECT_EQ(names_in(run), (std::vector<std::string>{
+                               "checkpoints", "config.json", "events.out.tfevents.0000000000",
+                               "events.out.tfevents.0000000004", "events.out.tfevents.0000000008",
+                               "lock", "metrics.jsonl", "model.safetensors", "tokenizer.json"}));
   EXPECT_EQ(r.best_step, best_step);
   const std::vector<std::string> names = names_in(run + "/checkpoints");
   EXPECT_EQ(std::ranges::count(names, format("best-{:08}", best_step)), 1);
@@ -319,11 +320,12 @@ TEST(Trainer, DamagedCheckpointsAreSkipped) {
   const std::string run = shop.directory / "run", root = checkpoints_of(run);
   flip_a_bit(root + "/step-00000012/optimizer.safetensors");
   std::filesystem::create_directory(root + "/step-notes");
-  const std::unique_ptr<Trainer> trainer = Trainer::resume(run);
+  std::unique_ptr<Trainer> trainer = Trainer::resume(run);
   EXPECT_EQ(trainer->step(), 8);
   EXPECT_EQ(names_in(root),
             (std::vector<std::string>{"best-00000005", "step-00000008", "step-notes"}));
   EXPECT_EQ(trainer->run().weights_sha256, whole.weights_sha256);
+  trainer.reset();  // gives the folder back
   for (const char* step : {"/step-00000008", "/step-00000012"})
     flip_a_bit(root + step + "/model.safetensors");
   EXPECT_ERROR(data, "is whole", Trainer::resume(run));
