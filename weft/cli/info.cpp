@@ -4,6 +4,7 @@
 
 #include "weft/base/terminal.h"
 #include "weft/cli/command.h"
+#include "weft/cli/gpus.h"
 #include "weft_version.h"
 
 namespace weft::cli {
@@ -26,12 +27,14 @@ Json describe(const std::string& path) {
 void add_info(CLI::App& app) {
   struct Options {
     std::string model;
+    bool devices = false;
     Compute compute;
     Output output;
   };
   auto o = std::make_shared<Options>();
   CLI::App* c = app.add_subcommand("info", "this build and machine, or what a model is");
   c->add_option("MODEL", o->model, "a run folder or a Hugging Face directory");
+  c->add_flag("--devices", o->devices, "look for GPUs and measure their rates");
   add_compute(*c, o->compute);
   add_output(*c, o->output);
   c->callback([o] {
@@ -39,6 +42,7 @@ void add_info(CLI::App& app) {
     Json json{{"version", WEFT_VERSION},
               {"commit", WEFT_COMMIT},
               {"device", default_device().description()}};
+    if (o->devices) json["gpus"] = describe_gpus();
     if (!o->model.empty()) json = describe(o->model);
     if (o->output.json) return print_json(json);
     std::printf("%s\n", dump_json(json, 2).c_str());

@@ -1,0 +1,77 @@
+// Random operands made on the device, and results compared there.
+#pragma once
+#include <cmath>
+
+#include "weft/device/cuda/cuda_device.h"
+
+namespace weft::bench {
+
+inline const char* data_kernels() {
+  return R"(
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef unsigned short u16;
+// About normal, deviation 0.58: the sum of four uniform numbers.
+extern "C" __global__ void fill_random(u16* out, u64 n, u64 seed) {
+  for (u64 i = blockIdx.x * u64(blockDim.x) + threadIdx.x; i < n; i += u64(gridDim.x) * blockDim.x) {
+    u64 s = (i + 1) * 6364136223846793005ull + seed * 1442695040888963407ull;
+    s ^= s >> 33, s *= 0xff51afd7ed558ccdull, s ^= s >> 33, s *= 0xc4ceb9fe1a85ec53ull, s ^= s >> 33;
+    float f = -2;
+    for (int j = 0; j < 4; ++j) f += float((s >> (16 * j)) & 0xffff) / 65536.0f;
+    out[i] = u16(__float_as_uint(f) >> 16);
+  }
+}
+// result: sum of squared differences, sum of squares of b, elements with other bits.
+template <class T> float wide(T v);
+template <> float wide(u16 v) { return __uint_as_float(u32(v) << 16); }
+template <> float wide(u32 v) { return __uint_as_float(v); }
+template <class T> void compare(const T* a, const T* b, u64 n, double* result) {
+  double d = 0, s = 0, bits = 0;
+  for (u64 i = blockIdx.x * u64(blockDim.x) + threadIdx.x; i < n; i += u64(gridDim.x) * blockDim.x) {
+    const double x = wide(a[i]), y = wide(b[i]);
+    d += (x - y) * (x - y), s += y * y, bits += a[i] != b[i];
+  }
+  atomicAdd(result, d), atomicAdd(result + 1, s), atomicAdd(result + 2, bits);
+}
+extern "C" __global__ void compare_bf16(const u16* a, const u16* b, u64 n, double* r) { compare(a, b, n, r); }
+extern "C" __global__ void compare_f32(const u32* a, const u32* b, u64 n, double* r) { compare(a, b, n, r); }
+)";
+}
+
+inline const CudaKernel& data_kernel(CudaDevice& gpu, const char* name) {
+  return gpu.kernel(name, 0, [&] {
+    cuda::KernelSource source;
+    source.name = name;
+    source.text = data_kernels();
+    return source;
+  });
+}
+
+inline BufferPtr random_bf16(CudaDevice& gpu, int64_t n, uint64_t seed) {
+  BufferPtr b = gpu.allocate(size_t(n) * 2);
+  std::byte* data = b->data();
+  uint64_t count = uint64_t(n);
+  void* arguments[] = {&data, &count, &seed};
+  data_kernel(gpu, "fill_random").launch(gpu.stream(), {1024, 1, 1, 256}, arguments);
+  return b;
+}
+
+struct Difference {
+  double relative;  // |a - b| / |b|
+  double bits;      // share of elements with other bits
+};
+inline Difference difference(CudaDevice& gpu, const BufferPtr& a, const BufferPtr& b, int64_t n,
+                             bool f32) {
+  BufferPtr sums = gpu.allocate(3 * sizeof(double));
+  gpu.stream().fill(sums->data(), 0, 3 * sizeof(double));
+  std::byte *pa = a->data(), *pb = b->data(), *ps = sums->data();
+  uint64_t count = uint64_t(n);
+  void* arguments[] = {&pa, &pb, &count, &ps};
+  data_kernel(gpu, f32 ? "compare_f32" : "compare_bf16")
+      .launch(gpu.stream(), {1024, 1, 1, 256}, arguments);
+  double values[3];
+  gpu.copy_to_host(reinterpret_cast<std::byte*>(values), sums->data(), sizeof values);
+  return {std::sqrt(values[0] / values[1]), values[2] / double(n)};
+}
+
+}  // namespace weft::bench

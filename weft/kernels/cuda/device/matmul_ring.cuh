@@ -1,0 +1,80 @@
+// The ring of operand tiles in shared memory, the order of work, and the warp that keeps the ring
+// full. Part of matmul.cu, which defines the schedule `s` before.
+#pragma once
+
+constexpr u32 stage_bytes = a_stage_bytes(s) + b_stage_bytes(s);
+
+// What everybody computes alike: the pieces of this cluster in their order, and a place in the
+// ring.
+struct Walk {
+  int tiles_m, tiles_n, tiles, steps, at, stage = 0;
+  u32 phase = 0;
+  INLINE Walk(const MatmulArguments& p)
+      : tiles_m((p.m + s.tile_m * s.cluster - 1) / (s.tile_m * s.cluster)),
+        tiles_n((p.n + s.tile_n - 1) / s.tile_n),
+        tiles(tiles_m * tiles_n),
+        steps((p.k + reduced_per_stage - 1) / reduced_per_stage),
+        at(blockIdx.x / s.cluster) {}
+  INLINE bool next(const MatmulArguments& p, Piece& piece, TileAt& tile) {
+    if (at >= tiles * p.slabs) return false;
+    piece = piece_at(at, tiles, p.slabs, steps);
+    tile = tile_at(piece.tile, tiles_m, tiles_n, s.group);
+    at += gridDim.x / s.cluster;
+    return true;
+  }
+  INLINE void advance() {
+    if (++stage == s.stages) stage = 0, phase ^= 1;
+  }
+  INLINE void skip(int count) {
+    stage += count;
+    phase ^= stage / s.stages & 1;
+    stage %= s.stages;
+  }
+};
+
+struct Ring {
+  u32 a, b, full, empty;  // addresses: tiles of stage 0, barriers of stage 0
+};
+
+// Fills a stage for rows from m and columns from n. Each CTA of the cluster reads its own tile of A
+// and a share of B (columns, or reduced indices where B is turned) for all.
+INLINE void load_stage(const Ring& ring, const Walk& walk, const TensorMap* a, const TensorMap* b,
+                       int m, int n, int k, u32 rank) {
+  const u32 full = ring.full + 8 * walk.stage;
+  const u32 to_a = ring.a + walk.stage * a_stage_bytes(s);
+  const u32 to_b = ring.b + walk.stage * b_stage_bytes(s) + rank * b_share(s) * row_bytes;
+  const u16 all = (1 << s.cluster) - 1;
+  barrier_expect_bytes(full, stage_bytes);
+  if (s.a_turned) {
+    for (int i = 0; i < s.tile_m / 64; ++i)
+      load_box(to_a + i * turned_box_bytes, a, m + i * 64, k, full);
+  } else {
+    load_box(to_a, a, k, m, full);
+  }
+  if (s.b_turned) {
+    for (int i = 0; i < s.tile_n / 64; ++i)
+      load_box_multicast(to_b + i * turned_box_bytes, b, n + i * 64, k + rank * b_share(s), full,
+                         all);
+  } else {
+    load_box_multicast(to_b, b, k, n + rank * b_share(s), full, all);
+  }
+}
+
+INLINE void produce(const Ring& ring, Walk walk, const TensorMap* a, const TensorMap* b,
+                    const MatmulArguments& p, u32 rank) {
+  Piece piece;
+  TileAt tile;
+  while (walk.next(p, piece, tile)) {
+    const int m = (tile.m * s.cluster + rank) * s.tile_m, n = tile.n * s.tile_n;
+#pragma unroll 1  // the producer has few registers
+    for (int step = piece.step_begin; step < piece.step_end; ++step, walk.advance()) {
+      barrier_wait(ring.empty + 8 * walk.stage, walk.phase ^ 1);
+      load_stage(ring, walk, a, b, m, n, step * reduced_per_stage, rank);
+    }
+  }
+}
+
+// This warpgroup is done with a stage: tells every CTA that writes into it.
+INLINE void release(const Ring& ring, int stage) {
+  if (threadIdx.x % 128 < s.cluster) barrier_arrive_at(ring.empty + 8 * stage, threadIdx.x % 128);
+}

@@ -1,0 +1,40 @@
+// The matrix product on Hopper GPUs (compute capability 9.0): bf16 operands, f32 sums on the tensor
+// cores. Operands may lie either way round, which covers what training needs: forward (x times the
+// weight turned), input gradient, and weight gradient added into f32.
+//
+// Numbers. One ascending chain over k in instructions of 16: an element's bits depend on its row,
+// its column and k alone. Into f32 a long k is cut into slabs where that fills the device; they are
+// added in ascending order, so that bits depend on m and n too, through the number of slabs
+// (matmul_slabs), but never on timing.
+//
+// Rows of C are written in granules of 16 bytes: up to 7 elements behind the n-th of a row are
+// overwritten (the copy engine's doing).
+//
+// Pointers are device pointers. What the hardware or this kernel cannot take throws Error(user)
+// before anything is launched: other types, batches, pre_activation, residual, an address or a row
+// that is no multiple of 16 bytes.
+#pragma once
+#include "weft/device/cuda/cuda_device.h"
+#include "weft/kernels/cuda/matmul_tiles.h"
+#include "weft/kernels/matmul.h"
+
+namespace weft::kernels::cuda {
+
+// The schedule that ships for this product.
+MatmulSchedule matmul_schedule(const Matmul& params, int multiprocessors);
+int matmul_slabs(const Matmul& params, const MatmulSchedule& schedule, int multiprocessors);
+
+// Bytes of params.scratch on the device; 0 for most.
+size_t matmul_scratch_bytes(const Matmul& params, const CudaDevice& device);
+
+void matmul(CudaStream& stream, const Matmul& params);
+// With a schedule of the caller's; its orders and output must be those of params.
+void matmul(CudaStream& stream, const Matmul& params, const MatmulSchedule& schedule);
+
+// What is compiled for a schedule; for tests and the cache.
+weft::cuda::KernelSource matmul_source(const MatmulSchedule& schedule, bool bias,
+                                       Matmul::Activation activation);
+// Every schedule that matmul_schedule() can return.
+std::vector<MatmulSchedule> shipped_matmul_schedules();
+
+}  // namespace weft::kernels::cuda

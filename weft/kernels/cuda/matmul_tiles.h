@@ -1,0 +1,83 @@
+// The schedule of a matrix product on Hopper, and who computes what when. Compiled for the host and
+// by NVRTC: no includes.
+#pragma once
+
+namespace weft::kernels::cuda {
+
+// How C[m][n] = sum over k of A[m][k] B[k][n] is cut and staged. A plain record; the kernel is
+// compiled once for each.
+struct MatmulSchedule {
+  int tile_m = 128, tile_n = 192;  // of C; multiples of 64, together at most 192 sums a thread
+  int stages = 5;                  // of the ring in shared memory, 64 of k each
+  int cluster = 2;                 // neighbours along m that share one read of B
+  int group = 8;                   // rows of cluster tiles walked together, so that L2 is hit
+  int store_units = 1;             // staging of C: units of 16 rows by 128 bytes for each warp
+  bool a_turned = false;           // A is stored [k][m] (m contiguous)
+  bool b_turned = false;           // B is stored [k][n] (n contiguous); else [n][k]
+  bool f32_out = false;            // C in f32, else bf16
+  bool accumulate = false;         // C += ...
+  bool operator==(const MatmulSchedule&) const = default;
+};
+
+// Two warpgroups multiply, one feeds them. A multiprocessor gives each thread of a block of 384 168
+// registers; the feeder hands most of its own over. What is taken must have been given: one more,
+// and the kernel waits for ever.
+constexpr int matmul_threads = 384, producer_registers = 40, consumer_registers = 232;
+static_assert(producer_registers * 128 + consumer_registers * 256 <= 168 * matmul_threads);
+constexpr int consumer_warps = 8, warps_per_tile = 4, rows_per_warp = 16,
+              store_unit_bytes = rows_per_warp * 128;
+
+constexpr int a_stage_bytes(const MatmulSchedule& s) {
+  return s.tile_m * 128;
+}
+constexpr int b_stage_bytes(const MatmulSchedule& s) {
+  return s.tile_n * 128;
+}
+// Rows of 128 bytes of B's boxes that one CTA reads for all of its cluster.
+constexpr int b_share(const MatmulSchedule& s) {
+  return (s.b_turned ? 64 : s.tile_n) / s.cluster;
+}
+constexpr int store_bytes(const MatmulSchedule& s) {
+  return consumer_warps * s.store_units * store_unit_bytes;
+}
+// Operand ring, staging of C, two barriers a stage, and room to align the start to 1024 bytes.
+constexpr int shared_bytes(const MatmulSchedule& s) {
+  return 1024 + s.stages * (a_stage_bytes(s) + b_stage_bytes(s)) + store_bytes(s) + 16 * s.stages;
+}
+
+// A tile of C in units of tiles; m counts cluster tiles.
+struct TileAt {
+  int m, n;
+};
+
+// The index-th tile: columns of `group` rows, so that tiles computed at the same time form a block
+// that is about square and share their operands in L2.
+constexpr TileAt tile_at(int index, int tiles_m, int tiles_n, int group) {
+  const int per_group = group * tiles_n;
+  const int first = index / per_group * group;
+  const int rows = tiles_m - first < group ? tiles_m - first : group;
+  const int rest = index % per_group;
+  return {first + rest % rows, rest / rows};
+}
+
+// A piece of work: one cluster tile over one slab of k, in steps of 64. Pieces are numbered slab by
+// slab; a worker (cluster) takes every workers-th. The slabs of a tile are added up in ascending
+// order, each waiting for the one before, which has a lower number: somebody can always go on.
+struct Piece {
+  int tile, slab, step_begin, step_end;
+};
+constexpr Piece piece_at(int index, int tiles, int slabs, int steps) {
+  const int slab = index / tiles;
+  return {index % tiles, slab, int(unsigned(steps) * slab / slabs),
+          int(unsigned(steps) * (slab + 1) / slabs)};
+}
+
+// Sizes and pointers of one product; the kernel's last parameter.
+struct MatmulArguments {
+  int m, n, k;
+  int slabs;         // 1 but for sums into f32
+  const void* bias;  // [n] bf16, or null
+  int* progress;     // slabs > 1: [tiles * cluster * warps_per_tile] slabs added so far, zeroed
+};
+
+}  // namespace weft::kernels::cuda

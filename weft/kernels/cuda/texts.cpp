@@ -1,0 +1,45 @@
+#include "weft/kernels/cuda/texts.h"
+
+#include "weft/base/error.h"
+#include "weft_kernel_texts.h"  // generated: constexpr struct { path, text } kernel_texts[]
+
+namespace weft::kernels::cuda {
+
+std::string kernel_text(std::string_view path) {
+  for (const KernelText& t : kernel_texts)
+    if (t.path == path) return std::string(t.text);
+  WEFT_CHECK(false, "no kernel text {}", path);
+  return "";
+}
+
+std::vector<std::pair<std::string, std::string>> kernel_headers() {
+  std::vector<std::pair<std::string, std::string>> headers;
+  for (const KernelText& t : kernel_texts)
+    if (!t.path.ends_with(".cu")) headers.emplace_back(t.path, t.text);
+  return headers;
+}
+
+std::string product_text(const TensorCoreProduct& p) {
+  const int sums = p.n / 2, b = sums + (p.a_in_registers ? 4 : 1);
+  std::string places, operands;
+  for (int i = 0; i < sums; ++i) {
+    places += format("{}%{}", i ? ", " : "", i);
+    operands += format("{}\"+f\"(d[{}])", i ? ", " : "", i);
+  }
+  const std::string a_places =
+      p.a_in_registers ? format("{{%{}, %{}, %{}, %{}}}", sums, sums + 1, sums + 2, sums + 3)
+                       : format("%{}", sums);
+  const std::string turns = p.a_in_registers ? format("{}", int(p.b_turned))
+                                             : format("{}, {}", int(p.a_turned), int(p.b_turned));
+  return format(
+      "INLINE void {}(float (&d)[{}], {}, u64 b, bool add) {{\n"
+      "  asm volatile(\"{{\\n.reg .pred add;\\nsetp.ne.b32 add, %{}, 0;\\n\"\n"
+      "    \"wgmma.mma_async.sync.aligned.m64n{}k16.f32.bf16.bf16 \"\n"
+      "    \"{{{}}}, {}, %{}, add, 1, 1, {};\\n}}\"\n"
+      "    : {}\n    : {}, \"l\"(b), \"r\"(int(add)));\n}}\n",
+      p.name, sums, p.a_in_registers ? "u32 a0, u32 a1, u32 a2, u32 a3" : "u64 a", b + 1, p.n,
+      places, a_places, b, turns, operands,
+      p.a_in_registers ? "\"r\"(a0), \"r\"(a1), \"r\"(a2), \"r\"(a3)" : "\"l\"(a)");
+}
+
+}  // namespace weft::kernels::cuda
