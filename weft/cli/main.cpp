@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "weft/base/error.h"
+#include "weft/base/toml.h"
 #include "weft/cli/command.h"
-#include "weft/cli/config_file.h"
 #include "weft_version.h"
 
 namespace weft::cli {
@@ -31,7 +31,9 @@ std::vector<std::string> expand_config(int argc, char** argv) {
     else
       continue;
     words.erase(words.begin() + int64_t(i), words.begin() + int64_t(i + used));
-    const std::vector<std::string> from_file = read_config_words(path);
+    std::vector<std::string> from_file;
+    for (const auto& [name, value] : read_toml(path))
+      from_file.push_back(format("--{}={}", name, value));
     words.insert(words.begin() + 1, from_file.begin(), from_file.end());
     break;
   }

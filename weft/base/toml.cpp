@@ -1,14 +1,13 @@
-#include "weft/cli/config_file.h"
+#include "weft/base/toml.h"
 
 #include <algorithm>
-#include <set>
 #include <toml++/toml.h>
 
 #include "weft/base/error.h"
 #include "weft/base/file.h"
 #include "weft/base/utf8.h"
 
-namespace weft::cli {
+namespace weft {
 namespace {
 
 toml::table parse(std::string_view text, const std::string& what) {
@@ -30,8 +29,7 @@ bool is_flag_character(char c) {
 std::string flag_name(std::string_view key, const std::string& what) {
   std::string name(key);
   std::ranges::replace(name, '_', '-');
-  if (name.empty() || name[0] == '-' || name == "config" ||
-      !std::ranges::all_of(name, is_flag_character))
+  if (name.empty() || name[0] == '-' || !std::ranges::all_of(name, is_flag_character))
     data_error("{}: a key must be the name of a flag such as lr or min_lr, got {}", what,
                in_quotes(key));
   return name;
@@ -47,8 +45,8 @@ std::string value_text(const toml::node& value, const std::string& name, const s
 
 }  // namespace
 
-std::vector<std::string> parse_config_words(std::string_view text, const std::string& what,
-                                            const ConfigFileLimits& limits) {
+std::map<std::string, std::string> parse_toml(std::string_view text, const std::string& what,
+                                              const TomlLimits& limits) {
   if (text.size() > limits.bytes)
     data_error("{} has {} bytes, more than the {} of a config file", what, text.size(),
                limits.bytes);
@@ -56,19 +54,17 @@ std::vector<std::string> parse_config_words(std::string_view text, const std::st
   if (table.size() > limits.keys)
     data_error("{} has {} keys, more than the {} of a config file", what, table.size(),
                limits.keys);
-  std::vector<std::string> words;
-  std::set<std::string> names;
+  std::map<std::string, std::string> values;
   for (const auto& [key, value] : table) {
     const std::string name = flag_name(key.str(), what);
-    if (!names.insert(name).second) data_error("{}: {} is given twice", what, name);
-    words.push_back(format("--{}={}", name, value_text(value, name, what)));
+    if (!values.emplace(name, value_text(value, name, what)).second)
+      data_error("{}: {} is given twice", what, name);
   }
-  return words;
+  return values;
 }
 
-std::vector<std::string> read_config_words(const std::string& path,
-                                           const ConfigFileLimits& limits) {
-  return parse_config_words(read_file(path, limits.bytes), path, limits);
+std::map<std::string, std::string> read_toml(const std::string& path, const TomlLimits& limits) {
+  return parse_toml(read_file(path, limits.bytes), path, limits);
 }
 
-}  // namespace weft::cli
+}  // namespace weft

@@ -1,15 +1,16 @@
-// TOML of --config: what is accepted becomes words of the form --name=value, and a refusal is one
-// line.
+// TOML: what is accepted has names that flags can have, and a refusal is one line.
 #include <cstdlib>
 
 #include "weft/base/error.h"
-#include "weft/cli/config_file.h"
+#include "weft/base/toml.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
+    constexpr const char* flag_characters = "abcdefghijklmnopqrstuvwxyz0123456789-";
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    for (const std::string& word : weft::cli::parse_config_words(text, "input"))
-      if (!word.starts_with("--") || word.find('=') < 3 || word.find('=') == std::string::npos)
+    for (const auto& [name, value] : weft::parse_toml(text, "input"))
+      if (name.empty() || name.find_first_not_of(flag_characters) != std::string::npos ||
+          name[0] == '-')
         std::abort();
   } catch (const weft::Error& error) {
     const std::string sentence = error.what();
