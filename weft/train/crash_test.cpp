@@ -34,19 +34,17 @@ std::unique_ptr<Trainer> create_or_resume(const TrainConfig& config, const std::
   return is_run(run) ? Trainer::resume(run) : Trainer::create(config, data, run);
 }
 
-// The process that is killed: this test program, with the directory in its environment.
-TEST(Crash, Child) {
-  const char* directory = std::getenv("WEFT_CRASH_DIRECTORY");
-  if (!directory) GTEST_SKIP() << "runs as a child of Crash.KilledAtRandomMoments";
+// What the process that is killed does.
+void train_in(const std::string& directory) {
   const testing::UseDevice use(1);
-  create_or_resume(crash_config(), std::string(directory) + "/data",
-                   std::string(directory) + "/run")
-      ->run();
+  create_or_resume(crash_config(), directory + "/data", directory + "/run")->run();
 }
 
+// That process: this program with the directory in its environment, where the test that starts it
+// becomes train_in.
 pid_t start_child(const std::string& directory) {
   ::setenv("WEFT_CRASH_DIRECTORY", directory.c_str(), 1);
-  std::string program = "/proc/self/exe", filter = "--gtest_filter=Crash.Child",
+  std::string program = "/proc/self/exe", filter = "--gtest_filter=Crash.KilledAtRandomMoments",
               brief = "--gtest_brief=1";
   char* arguments[] = {program.data(), filter.data(), brief.data(), nullptr};
   pid_t child = 0;
@@ -86,6 +84,7 @@ std::string saved_hash(const std::string& run) {
 
 // WEFT_CRASH_KILLS=1000 for the long form.
 TEST(Crash, KilledAtRandomMoments) {
+  if (const char* directory = std::getenv("WEFT_CRASH_DIRECTORY")) return train_in(directory);
   const char* asked = std::getenv("WEFT_CRASH_KILLS");
   const int kills = asked ? std::atoi(asked) : 20;
   const testing::Workshop shop;
