@@ -225,9 +225,9 @@ const std::string& JsonReader::string(std::string_view key, size_t max_bytes) co
   return text;
 }
 
-std::string JsonReader::string_or(std::string_view key, std::string fallback,
+std::string JsonReader::string_or(std::string_view key, const std::string& fallback,
                                   size_t max_bytes) const {
-  return has(key) ? string(key, max_bytes) : std::move(fallback);
+  return has(key) ? string(key, max_bytes) : fallback;
 }
 
 JsonReader JsonReader::object(std::string_view key) const {

@@ -48,7 +48,8 @@ class JsonReader {
   bool boolean(std::string_view key) const;
   bool boolean_or(std::string_view key, bool fallback) const;
   const std::string& string(std::string_view key, size_t max_bytes = 4096) const;
-  std::string string_or(std::string_view key, std::string fallback, size_t max_bytes = 4096) const;
+  std::string string_or(std::string_view key, const std::string& fallback,
+                        size_t max_bytes = 4096) const;
   JsonReader object(std::string_view key) const;
   const Json& array(std::string_view key, size_t max_items) const;
   // The object at `index` of the array `key`.
