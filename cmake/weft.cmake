@@ -74,7 +74,7 @@ function(weft_benches)
     get_filename_component(dir ${main} DIRECTORY)
     get_filename_component(name ${dir} NAME)
     add_executable(bench_${name} ${main})
-    target_link_libraries(bench_${name} PRIVATE weft_kernels ${CMAKE_DL_LIBS})
+    target_link_libraries(bench_${name} PRIVATE weft_kernels weft_text ${CMAKE_DL_LIBS})
   endforeach()
 endfunction()
 

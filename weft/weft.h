@@ -18,6 +18,8 @@
 #include "weft/graph/tree.h"
 #include "weft/models/model.h"
 #include "weft/nn/layers.h"
+#include "weft/text/bpe.h"
+#include "weft/text/bpe_train.h"
 #include "weft/text/byte_tokenizer.h"
 #include "weft/text/char_tokenizer.h"
 #include "weft/text/tokenizer.h"

@@ -46,7 +46,10 @@ void add_prepare(CLI::App& data) {
       ->required();
   c->add_option("--out", o->prepare.out, "the directory to write")->required();
   c->add_option("--tokenizer", o->prepare.tokenizer,
-                "char: one token a character; byte: one a byte")
+                "char: one token a character; byte: one a byte; bpe: learned from the text; or the "
+                "path of a tokenizer.json or of a .gguf file")
+      ->capture_default_str();
+  c->add_option("--vocab-size", o->prepare.vocab_size, "tokens of --tokenizer bpe")
       ->capture_default_str();
   c->add_option("--val-fraction", o->prepare.val_fraction,
                 "share of the text, at its end, kept for validation")

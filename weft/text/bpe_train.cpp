@@ -112,8 +112,7 @@ class PairCounts {
     for (const uint32_t index : where) merge_in(index, left, right, merged);
     pairs_.at(key_of(left, right)).count = 0;
     std::ranges::sort(new_pairs_);
-    const auto repeated = std::ranges::unique(new_pairs_);
-    new_pairs_.erase(repeated.begin(), repeated.end());
+    new_pairs_.erase(std::unique(new_pairs_.begin(), new_pairs_.end()), new_pairs_.end());
     for (const uint64_t key : new_pairs_) offer(key, pairs_.at(key).count);
   }
 

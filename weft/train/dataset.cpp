@@ -6,9 +6,8 @@
 #include "weft/base/json.h"
 #include "weft/base/sha256.h"
 #include "weft/io/corpus.h"
-#include "weft/text/byte_tokenizer.h"
-#include "weft/text/char_tokenizer.h"
 #include "weft/train/folders.h"
+#include "weft/train/tokenizers.h"
 
 namespace weft::train {
 namespace {
@@ -94,14 +93,6 @@ SplitInfo describe(const TokenView& tokens, const Tokenizer& tokenizer) {
   return {tokens.size(), int64_t(bytes), to_hex(sha256(tokens.payload))};
 }
 
-std::unique_ptr<Tokenizer> make_tokenizer(std::string_view kind, std::string_view train,
-                                          std::string_view val) {
-  if (kind == "byte") return std::make_unique<ByteTokenizer>();
-  if (kind != "char") user_error("the tokenizer must be char or byte, got \"{}\"", kind);
-  return std::make_unique<CharTokenizer>(
-      CharTokenizer::from_text(std::string(train) + std::string(val)));
-}
-
 SplitInfo write_split(const Tokenizer& tokenizer, std::string_view text, const std::string& path,
                       FileSystem& fs) {
   const std::vector<int32_t> ids = tokenizer.encode(text);
@@ -166,22 +157,36 @@ void Dataset::check_context(int64_t context) const {
                path_, val().size());
 }
 
-DataInfo write_dataset(std::string_view train, std::string_view val,
-                       std::string_view tokenizer_kind, const std::string& out, int64_t documents,
-                       FileSystem& fs) {
+DataInfo write_dataset(std::string_view train, std::string_view val, const Tokenizer& tokenizer,
+                       const std::string& out, int64_t documents, FileSystem& fs) {
+  make_directories(out, fs);
+  DataInfo info{std::string(tokenizer.name()), tokenizer.vocab_size(), documents, {}, {}};
+  info.train = write_split(tokenizer, train, out + "/train.bin", fs);
+  info.val = write_split(tokenizer, val, out + "/val.bin", fs);
+  save_tokenizer(tokenizer, out + "/tokenizer.json", fs);
+  write_info(info, out + "/meta.json", fs);
+  return info;
+}
+
+namespace {
+
+// A tokenizer for two splits that are long enough.
+std::unique_ptr<Tokenizer> tokenizer_for(std::string_view train, std::string_view val,
+                                         std::string_view kind, int64_t vocab_size) {
   if (train.size() < 2 || val.size() < 2)
     data_error(
         "the text is too short: {} bytes to train on and {} to validate on, at least 2 each are "
         "needed",
         train.size(), val.size());
-  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(tokenizer_kind, train, val);
-  make_directories(out, fs);
-  DataInfo info{std::string(tokenizer->name()), tokenizer->vocab_size(), documents, {}, {}};
-  info.train = write_split(*tokenizer, train, out + "/train.bin", fs);
-  info.val = write_split(*tokenizer, val, out + "/val.bin", fs);
-  save_tokenizer(*tokenizer, out + "/tokenizer.json", fs);
-  write_info(info, out + "/meta.json", fs);
-  return info;
+  return make_tokenizer(std::string(kind), vocab_size, train, val);
+}
+
+}  // namespace
+
+DataInfo write_dataset(std::string_view train, std::string_view val, std::string_view tokenizer,
+                       const std::string& out, int64_t documents, FileSystem& fs) {
+  return write_dataset(train, val, *tokenizer_for(train, val, tokenizer, default_vocab_size), out,
+                       documents, fs);
 }
 
 DataInfo prepare(const PrepareOptions& options, FileSystem& fs) {
@@ -194,8 +199,9 @@ DataInfo prepare(const PrepareOptions& options, FileSystem& fs) {
   for (const char c : text) characters += starts_character(c);
   const size_t cut = bytes_of_characters(text, int64_t(double(characters) * (1 - f)));
   const std::string_view all = text;
-  return write_dataset(all.substr(0, cut), all.substr(cut), options.tokenizer, options.out,
-                       int64_t(documents.size()), fs);
+  const std::string_view train = all.substr(0, cut), val = all.substr(cut);
+  const auto tokenizer = tokenizer_for(train, val, options.tokenizer, options.vocab_size);
+  return write_dataset(train, val, *tokenizer, options.out, int64_t(documents.size()), fs);
 }
 
 }  // namespace weft::train

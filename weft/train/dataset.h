@@ -12,6 +12,7 @@
 
 #include "weft/io/token_shard.h"
 #include "weft/text/tokenizer.h"
+#include "weft/train/tokenizers.h"
 
 namespace weft::train {
 
@@ -52,16 +53,20 @@ class Dataset {
 };
 
 struct PrepareOptions {
-  std::string text;                // a file, or a directory of *.txt (io/corpus.h)
-  std::string tokenizer = "char";  // or "byte"
-  double val_fraction = 0.1;       // of the characters, at the end
-  std::string out;                 // the directory
+  std::string text;                         // a file, or a directory of *.txt (io/corpus.h)
+  std::string tokenizer = "char";           // what make_tokenizer takes (train/tokenizers.h)
+  double val_fraction = 0.1;                // of the characters, at the end
+  std::string out;                          // the directory
+  int64_t vocab_size = default_vocab_size;  // of "bpe"
 };
 // As nanoGPT: of n characters the first int(n (1 - val_fraction)) are for training, the others for
 // validation. The documents of a directory follow one another.
 DataInfo prepare(const PrepareOptions& options, FileSystem& fs = posix_file_system());
 
 // The same for texts that are already split. A character vocabulary is made from both.
+DataInfo write_dataset(std::string_view train, std::string_view val, const Tokenizer& tokenizer,
+                       const std::string& out, int64_t documents = 1,
+                       FileSystem& fs = posix_file_system());
 DataInfo write_dataset(std::string_view train, std::string_view val, std::string_view tokenizer,
                        const std::string& out, int64_t documents = 1,
                        FileSystem& fs = posix_file_system());

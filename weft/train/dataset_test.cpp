@@ -8,6 +8,7 @@
 #include "tests/temp_directory.h"
 #include "weft/base/json.h"
 #include "weft/base/sha256.h"
+#include "weft/text/byte_alphabet.h"
 
 namespace weft::train {
 namespace {
@@ -49,6 +50,49 @@ TEST(Dataset, BytesAndDirectories) {
   EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), "one ütwo and more");
 }
 
+TEST(Dataset, LearnsAVocabularyAndTakesItAgain) {
+  const TempDirectory dir;
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += format("line {} of the text\n", i);
+  write_file_atomic(dir / "text", text);
+  const DataInfo learned = prepare({dir / "text", "bpe", 0.1, dir / "data", 264});
+  EXPECT_EQ(learned.tokenizer, "bpe");
+  EXPECT_EQ(learned.vocab, 264);
+  const Dataset data(dir / "data");
+  EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), text);
+  EXPECT_EQ(data.tokenizer().added_token("<|endoftext|>"), 0);
+  const DataInfo again = prepare({dir / "text", dir / "data/tokenizer.json", 0.1, dir / "two"});
+  EXPECT_EQ(again.train.sha256, learned.train.sha256);
+}
+
+// A GGUF file with the bytes as vocabulary.
+std::string gguf_file(const std::string& model) {
+  const auto raw = [](auto value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  const auto text = [&](const std::string& s) { return raw(uint64_t(s.size())) + s; };
+  const auto entry = [&](const std::string& key, uint32_t type, const std::string& value) {
+    return text("tokenizer.ggml." + key) + raw(type) + value;
+  };
+  std::string tokens;
+  for (int b = 0; b < 256; ++b) tokens += text(in_alphabet(std::string(1, char(b))));
+  return "GGUF" + raw(uint32_t(3)) + raw(uint64_t(0)) + raw(uint64_t(5)) +
+         entry("model", 8, text(model)) + entry("pre", 8, text("gpt-2")) +
+         entry("tokens", 9, raw(uint32_t(8)) + raw(uint64_t(256)) + tokens) +
+         entry("add_bos_token", 7, raw(true)) + entry("bos_token_id", 4, raw(uint32_t(7)));
+}
+
+TEST(Tokenizers, GgufFilesHaveVocabularies) {
+  const TempDirectory dir;
+  write_file_atomic(dir / "m.gguf", gguf_file("gpt2"));
+  const auto tokenizer = read_tokenizer(dir / "m.gguf");
+  EXPECT_EQ(tokenizer->encode("a b"), (std::vector<int32_t>{'a', ' ', 'b'}));
+  EXPECT_EQ(tokenizer->start_tokens(), std::vector<int32_t>{7});
+  write_file_atomic(dir / "s.gguf", gguf_file("llama"));
+  EXPECT_ERROR(data, "the tokenizer model \"llama\" is not supported",
+               read_tokenizer(dir / "s.gguf"));
+}
+
 TEST(Dataset, PreparesAgainOverWhatIsThere) {
   const TempDirectory dir;
   write_dataset("abcabc", "abc", "char", dir / "data");
@@ -68,8 +112,13 @@ TEST(Dataset, RefusesTextThatIsNone) {
   EXPECT_ERROR(data, "not UTF-8 at byte 3", prepare_text("abc\xff\xfe and so on"));
   EXPECT_ERROR(resource, "missing", prepare({dir / "missing", "char", 0.1, dir / "data"}));
   write_file_atomic(dir / "text", "some text that is long enough");
-  EXPECT_ERROR(user, "char or byte, got \"bpe\"",
-               prepare({dir / "text", "bpe", 0.1, dir / "data"}));
+  EXPECT_ERROR(user, "char, byte, bpe or the path of a tokenizer.json, got \"word\"",
+               prepare({dir / "text", "word", 0.1, dir / "data"}));
+  EXPECT_ERROR(user, "must have 257 to 1048576 tokens, got 10",
+               prepare({dir / "text", "bpe", 0.1, dir / "data", 10}));
+  EXPECT_ERROR(user, "the text allows a vocabulary of at most",
+               prepare({dir / "text", "bpe", 0.1, dir / "data", 5000}));
+  EXPECT_ERROR(data, "is not valid JSON", prepare({dir / "text", dir / "text", 0.1, dir / "data"}));
   EXPECT_ERROR(user, "between 0 and 1, got 1.5",
                prepare({dir / "text", "char", 1.5, dir / "data"}));
   EXPECT_ERROR(user, "is a file, but a directory",
