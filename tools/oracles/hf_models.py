@@ -79,7 +79,7 @@ def encoder_of(directory):
         place = {c: i for i, c in enumerate(text["characters"])}
         return lambda s: [place[c] for c in s]
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
-    return lambda s: tokenizer.encode(s, add_special_tokens=False)
+    return tokenizer.encode
 
 
 def check(weft, directory, prompt):

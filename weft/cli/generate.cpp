@@ -29,6 +29,7 @@ int64_t context_for(const train::LoadedModel& model, const std::vector<std::stri
   size_t longest = 0;
   for (const std::string& prompt : prompts)
     longest = std::max(longest, model.tokenizer->encode(prompt).size());
+  longest += model.tokenizer->start_tokens().size();
   const int64_t most = model.config.context;
   return std::clamp<int64_t>(int64_t(longest) + std::clamp<int64_t>(max_tokens, 0, most), 1, most);
 }

@@ -75,7 +75,9 @@ class Generator {
 void Generator::add(const std::string& prompt, const std::string& name) {
   Stream& stream = streams_.emplace_back(tokenizer_);
   stream.sequence.id = int64_t(streams_.size()) - 1;
-  stream.sequence.tokens = tokenizer_.encode(prompt);
+  stream.sequence.tokens = tokenizer_.start_tokens();
+  const std::vector<int32_t> tokens = tokenizer_.encode(prompt);
+  stream.sequence.tokens.insert(stream.sequence.tokens.end(), tokens.begin(), tokens.end());
   const int64_t n = stream.sequence.pending(), context = runner_.options().context;
   if (n == 0) user_error("{} is empty, expected a text to go on from", name);
   if (n >= context)

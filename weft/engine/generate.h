@@ -44,10 +44,10 @@ struct Generation {
 // Called with each piece of text as soon as it is whole, and the index of its prompt.
 using TextCallback = std::function<void(size_t prompt, std::string_view text)>;
 
-// Continues all prompts together, as many at once as the runner has slots. What a prompt becomes
-// depends on the weights, the prompt, the options and its seed alone, not on the other prompts.
-// Throws Error(user) for options out of range and for a prompt that is empty or does not fit into
-// the context with one more token.
+// Continues all prompts together, each behind the tokenizer's start tokens, as many at once as the
+// runner has slots. What a prompt becomes depends on the weights, the prompt, the options and its
+// seed alone, not on the other prompts. Throws Error(user) for options out of range and for a
+// prompt that is empty or does not fit into the context with one more token.
 Generation generate(Runner& runner, const Tokenizer& tokenizer,
                     const std::vector<std::string>& prompts, const GenerateOptions& options,
                     const TextCallback& on_text = {});

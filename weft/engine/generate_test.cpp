@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <set>
 
+#include "weft/base/json.h"
 #include "weft/engine/engine_testing.h"
 #include "weft/text/byte_tokenizer.h"
 
@@ -17,6 +18,19 @@ struct Model {
   Params params = (use_device(selected_isa(), 1), small_params(config));
   Runner runner;
   explicit Model(const RunnerOptions& options = {}) : runner(config, params, options) {}
+};
+
+// As byte, with "<<" before every text.
+class StartingTokenizer final : public Tokenizer {
+ public:
+  std::string_view name() const override { return "starting"; }
+  int32_t vocab_size() const override { return tokenizer.vocab_size(); }
+  std::vector<int32_t> encode(std::string_view text) const override {
+    return tokenizer.encode(text);
+  }
+  std::string_view piece(int32_t id) const override { return tokenizer.piece(id); }
+  std::vector<int32_t> start_tokens() const override { return {'<', '<'}; }
+  Json to_json() const override { return tokenizer.to_json(); }
 };
 
 GenerateOptions greedy(int64_t max_tokens) {
@@ -39,6 +53,14 @@ void expect_equal(const Generated& a, const Generated& b) {
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.logprobs, b.logprobs);
   EXPECT_EQ(a.finish_reason, b.finish_reason);
+}
+
+TEST(Generate, StartTokensStandBeforeThePrompt) {
+  Model model;
+  const Generated with = generate(model.runner, StartingTokenizer(), {"ab"}, greedy(10)).texts[0];
+  const Generated spelled = generate(model.runner, tokenizer, {"<<ab"}, greedy(10)).texts[0];
+  EXPECT_EQ(with.prompt_tokens, 4);
+  expect_equal(with, spelled);
 }
 
 TEST(Generate, GreedyFollowsTheTrainingForward) {

@@ -21,8 +21,8 @@ struct Scalar {
 // Events of one process, appended as they come; `seconds` is wall time since 1970.
 class EventFile {
  public:
-  // Replaces a file of that name. Says that a session starts at `step`: TensorBoard drops what
-  // older files of the directory say of later steps.
+  // Replaces a file of that name. Says that a session starts with `step`: TensorBoard drops what
+  // older files of the directory say of it and of later ones.
   EventFile(const std::string& path, int64_t step, double seconds);
   ~EventFile();
   EventFile(const EventFile&) = delete;

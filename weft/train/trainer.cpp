@@ -89,7 +89,7 @@ Trainer::Trainer(FileLock lock, RunConfig config, Dataset data, std::string run,
       stepper_(config_.train, std::move(state), device_),
       evaluator_(config_.train.model, parse_dtype(config_.train.dtype), device_),
       metrics_(run_, position.step, fs),
-      events_(new_events_path(run_, position.step, fs), position.step, wall_seconds()),
+      events_(new_events_path(run_, position.step, fs), position.step + 1, wall_seconds()),
       saver_(run_, stepper_.state(), metrics_, fs),
       last_save_(position.step > 0 ? position.step : -1) {}
 
