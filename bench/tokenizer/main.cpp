@@ -70,7 +70,7 @@ void run(const Options& options) {
   const std::string_view view = text;
   weft::ThreadPool pool(1);
   const auto tokenizer = options.tokenizer.empty()
-                             ? weft::train_bpe({&view, 1}, {.vocab_size = 1024}, pool)
+                             ? weft::train_bpe({&view, 1}, {.vocab_size = 512}, pool)
                              : weft::load_tokenizer(options.tokenizer);
   const int runs = options.quick ? 2 : 5;
   const double megabytes = double(text.size()) / 1e6;
