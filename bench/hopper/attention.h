@@ -16,7 +16,7 @@ namespace weft::bench {
 struct AttentionCase {
   static constexpr int tokens = 16384, width = 2048;
   int head_dim, length;
-  BufferPtr q, k, v, o, lse;
+  BufferPtr q, k, v, o, lse, scratch;
   std::vector<kernels::AttentionSegment> segments;
   kernels::AttentionForward p;
 
@@ -25,6 +25,8 @@ struct AttentionCase {
     q = random_bf16(gpu, n, 1), k = random_bf16(gpu, n, 2), v = random_bf16(gpu, n, 3);
     o = gpu.allocate(size_t(n) * 2), lse = gpu.allocate(size_t(tokens * width / d) * 4);
     for (int i = 0; i < tokens / s; ++i) segments.push_back({i * s, s, i * s, s});
+    scratch = gpu.allocate(kernels::cuda::attention_forward_scratch_bytes(p.shape, gpu));
+    p.scratch = scratch->data();
     p.shape.q_rows = p.shape.kv_rows = tokens;
     p.shape.q_heads = p.shape.kv_heads = width / d, p.shape.head_dim = d;
     p.shape.segments = segments.data(), p.shape.segment_count = int64_t(segments.size());

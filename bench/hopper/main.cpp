@@ -18,6 +18,7 @@
 #include "bench/hopper/device_data.h"
 #include "bench/hopper/timing.h"
 #include "weft/kernels/cuda/matmul.h"
+#include "weft_version.h"
 
 namespace weft::bench {
 namespace {
@@ -235,9 +236,9 @@ int main_checked(int argc, char** argv) {
   CudaDevice gpu;
   gpu.stream().patience_seconds = 10;
   std::printf(
-      "%s\nTFLOP/s; data-sheet limit 989; f forward, d input gradient, w weight gradient "
+      "%s; commit %s\nTFLOP/s; data-sheet limit 989; f forward, d input gradient, w weight gradient "
       "into f32, g bias and GELU\n",
-      gpu.description().c_str());
+      gpu.description().c_str(), WEFT_COMMIT);
   if (o.shapes != "none") measure_matmul(gpu, o);
   if (o.heads != "none") measure_attention(gpu, numbers(o.heads), numbers(o.chunks), o.rounds);
   return 0;

@@ -5,6 +5,7 @@
 
 #include "weft/base/error.h"
 #include "weft/device/cuda/tensor_map.h"
+#include "weft/kernels/cuda/layout.h"
 #include "weft/kernels/cuda/texts.h"
 
 namespace weft::kernels::cuda {
@@ -78,6 +79,7 @@ AttentionArguments arguments_of(const AttentionForward& p) {
                                       int64_t(a.segments) * a.q_heads));
   a.scale = s.scale, a.scale_log2 = float(double(s.scale) * M_LOG2E);
   a.lse = p.lse;
+  a.next_tile = static_cast<int*>(p.scratch);
   return a;
 }
 
@@ -87,7 +89,12 @@ AttentionSchedule attention_schedule(const AttentionShape& shape) {
   AttentionSchedule s;
   s.head_dim = shape.head_dim;
   s.causal = shape.causal;
+  if (shape.head_dim == 64) s.stages = 4;
   return s;
+}
+
+size_t attention_forward_scratch_bytes(const AttentionShape&, const CudaDevice&) {
+  return sizeof(int);
 }
 
 std::vector<AttentionSchedule> shipped_attention_schedules() {
@@ -134,11 +141,14 @@ void attention_forward(CudaStream& stream, const AttentionForward& p, const Atte
   CudaDevice& device = stream.cuda_device();
   const CudaKernel& kernel = device.kernel("attention " + schedule_text(s), shared_bytes(s),
                                            [&] { return attention_source(s); });
+  WEFT_CHECK(p.scratch != nullptr, "{} wants scratch", shape_of(shape));
+  stream.fill(static_cast<std::byte*>(p.scratch), 0,
+              attention_forward_scratch_bytes(shape, device));
   const int blocks = std::min(device.multiprocessors(), attention_tiles(arguments));
   void* values[] = {const_cast<TensorMap*>(&q), const_cast<TensorMap*>(&k),
                     const_cast<TensorMap*>(&v), const_cast<TensorMap*>(&o),
                     const_cast<AttentionArguments*>(&arguments)};
-  kernel.launch(stream, {unsigned(blocks), 1, 1, 384}, values);
+  kernel.launch(stream, {unsigned(blocks), 1, 1, block_threads}, values);
 }
 
 }  // namespace weft::kernels::cuda

@@ -18,6 +18,9 @@ namespace weft::kernels::cuda {
 
 AttentionSchedule attention_schedule(const AttentionShape& shape);
 
+// Bytes of params.scratch on the device.
+size_t attention_forward_scratch_bytes(const AttentionShape& shape, const CudaDevice& device);
+
 void attention_forward(CudaStream& stream, const AttentionForward& params);
 // With a schedule of the caller's.
 void attention_forward(CudaStream& stream, const AttentionForward& params,

@@ -94,6 +94,8 @@ Result on_gpu(CudaDevice& gpu, const Case& x, int chunk = 0) {
   gpu.stream().fill(lse->data(), 0xff, lse->bytes());
   p.q.data = q->data(), p.k.data = k->data(), p.v.data = v->data(), p.o.data = o->data();
   p.lse = reinterpret_cast<float*>(lse->data());
+  const BufferPtr scratch = gpu.allocate(attention_forward_scratch_bytes(p.shape, gpu));
+  p.scratch = scratch->data();
   AttentionSchedule s = attention_schedule(p.shape);
   if (chunk) s.chunk = chunk;
   attention_forward(gpu.stream(), p, s);

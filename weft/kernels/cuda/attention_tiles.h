@@ -26,9 +26,9 @@ constexpr int key_bytes(const AttentionSchedule& s) {
 constexpr int total_bytes(const AttentionSchedule& s) {
   return attention_rows * s.head_dim * 4;
 }
-// Alignment, queries, ring of keys and values, totals, barriers.
+// Alignment, queries, ring of keys and values, totals, barriers, two indices of tiles.
 constexpr int shared_bytes(const AttentionSchedule& s) {
-  return 1024 + query_bytes(s) + 2 * s.stages * key_bytes(s) + total_bytes(s) + 16 + 32 * s.stages;
+  return 1024 + query_bytes(s) + 2 * s.stages * key_bytes(s) + total_bytes(s) + 24 + 32 * s.stages;
 }
 
 // Sizes and pointers of one call: segments of equal lengths, one behind the other.
@@ -37,7 +37,8 @@ struct AttentionArguments {
   int section;       // heads of segments worked on together, so that their keys stay in L2
   float scale_log2;  // scale / ln 2
   float scale;
-  float* lse;  // [segments * q_len, q_heads], or null
+  float* lse;      // [segments * q_len, q_heads], or null
+  int* next_tile;  // zeroed before the launch
 };
 
 // A tile of queries of one head, and the blocks of keys that its last row sees.

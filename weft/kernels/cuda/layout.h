@@ -1,8 +1,15 @@
-// Where things lie in a Hopper multiprocessor's shared memory. The same text is compiled for the
-// host's tests and, by NVRTC, into kernels: no includes, no library.
+// How a block shares out a Hopper multiprocessor: registers, and where things lie in shared memory.
+// The same text is compiled for the host's tests and, by NVRTC, into kernels: no includes, no
+// library.
 #pragma once
 
 namespace weft::kernels::cuda {
+
+// Two warpgroups multiply, one feeds them. A multiprocessor gives each thread of a block of 384 168
+// registers; the feeder hands most of its own over. What is taken must have been given: one more,
+// and the kernel waits for ever.
+constexpr int block_threads = 384, producer_registers = 40, consumer_registers = 232;
+static_assert(producer_registers * 128 + consumer_registers * 256 <= 168 * block_threads);
 
 // Every tile is made of "columns of rows of 128 bytes": 64 bf16 or 32 f32 a row, rows in groups of
 // 8 (1024 bytes). Inside a group the 16-byte chunks of row r are permuted by xor with r, which

@@ -201,7 +201,7 @@ void matmul(CudaStream& stream, const Matmul& p, const MatmulSchedule& s) {
   const int64_t clusters = std::min(workers, tiles * arguments.slabs);
   void* values[] = {const_cast<TensorMap*>(&a), const_cast<TensorMap*>(&b),
                     const_cast<TensorMap*>(&c), &arguments};
-  kernel.launch(stream, {unsigned(clusters * s.cluster), 1, 1, matmul_threads}, values);
+  kernel.launch(stream, {unsigned(clusters * s.cluster), 1, 1, block_threads}, values);
 }
 
 }  // namespace weft::kernels::cuda

@@ -19,11 +19,6 @@ struct MatmulSchedule {
   bool operator==(const MatmulSchedule&) const = default;
 };
 
-// Two warpgroups multiply, one feeds them. A multiprocessor gives each thread of a block of 384 168
-// registers; the feeder hands most of its own over. What is taken must have been given: one more,
-// and the kernel waits for ever.
-constexpr int matmul_threads = 384, producer_registers = 40, consumer_registers = 232;
-static_assert(producer_registers * 128 + consumer_registers * 256 <= 168 * matmul_threads);
 constexpr int consumer_warps = 8, warps_per_tile = 4, rows_per_warp = 16,
               store_unit_bytes = rows_per_warp * 128;
 

@@ -1,7 +1,8 @@
 // Softmax attention, forward, on Hopper, after FlashAttention-3 (Shah et al., arXiv:2407.08608): a
 // producer warp feeds blocks of keys and values; two warpgroups of 64 queries each issue the scores
 // of the next block together with the products of this one, do the softmax beneath them, and take
-// turns at the tensor cores. Persistent: one CTA a multiprocessor, long tiles first.
+// turns at the tensor cores. Persistent: one CTA a multiprocessor, which takes the next tile from a
+// counter; long tiles first.
 //
 // What a row gets depends on its own scores alone. Blocks of keys count from the first key and go
 // upwards; after each chunk the sums start anew, and chunks are combined in ascending order, so
@@ -20,214 +21,7 @@ constexpr int scores = s.key_block / 2, sums = s.head_dim / 2;  // of one thread
 constexpr int atoms = s.head_dim / 64;  // columns of 64 that a row is cut into
 constexpr int chunk_blocks = s.chunk / s.key_block;
 
-#include "weft/kernels/cuda/device/attention_softmax.cuh"
-
-// Addresses in shared memory; k and v of stage 0. Barriers: full and empty, 8 bytes a stage.
-struct Places {
-  u32 q, k, v, total, q_full, q_empty, k_full, k_empty, v_full, v_empty;
-};
-struct Stage {
-  int at = 0;
-  u32 phase = 0;
-  INLINE void advance() {
-    if (++at == s.stages) at = 0, phase ^= 1;
-  }
-};
-
-INLINE void load_rows(u32 to, const TensorMap* map, int rows, int head, int row, int segment,
-                      u32 full) {
-  barrier_expect_bytes(full, rows * s.head_dim * 2);
-  for (int i = 0; i < atoms; ++i)
-    load_box_4d(to + i * rows * row_bytes, map, i * 64, head, row, segment, full);
-}
-
-INLINE void produce(const Places& at, const TensorMap* q, const TensorMap* k, const TensorMap* v,
-                    const AttentionArguments& p) {
-  Stage stage;
-  u32 q_phase = 0;
-  for (int index = blockIdx.x; index < attention_tiles(p); index += gridDim.x, q_phase ^= 1) {
-    const AttentionTile tile = attention_tile(p, s, index);
-    const int kv_head = tile.head / (p.q_heads / p.kv_heads);
-#pragma unroll 1
-    for (int j = 0; j < tile.blocks; ++j, stage.advance()) {
-      const u32 offset = stage.at * key_bytes(s), barrier = stage.at * 8;
-      barrier_wait(at.k_empty + barrier, stage.phase ^ 1);
-      load_rows(at.k + offset, k, s.key_block, kv_head, j * s.key_block, tile.segment,
-                at.k_full + barrier);
-      if (j == 0) {
-        barrier_wait(at.q_empty, q_phase ^ 1);
-        load_rows(at.q, q, attention_rows, tile.head, tile.q, tile.segment, at.q_full);
-      }
-      barrier_wait(at.v_empty + barrier, stage.phase ^ 1);
-      load_rows(at.v + offset, v, s.key_block, kv_head, j * s.key_block, tile.segment,
-                at.v_full + barrier);
-    }
-  }
-}
-
-INLINE void release(u32 barrier) {
-  if (threadIdx.x % 128 == 0) barrier_arrive(barrier);
-}
-
-// One warpgroup's work on one tile.
-struct Consumer {
-  const Places& at;
-  const AttentionArguments& p;
-  int group, position, column;  // of this thread's first row and first key in a block
-  u64 q, k, v;                  // descriptors of stage 0
-  u32 total;                    // of this thread
-  float o[sums], x[scores];
-  u32 weights[scores / 2];  // softmax of a block as bf16, in the layout of operand A
-  RowState chunk, all;
-  Stage stage;
-
-  INLINE void issue_scores(int stage_at) {
-#pragma unroll
-    for (int i = 0; i < s.head_dim / 16; ++i)
-      score_product(
-          x, q + (i / 4 * (attention_rows * row_bytes) >> 4) + i % 4 * descriptor_step(false),
-          k + (stage_at * key_bytes(s) + i / 4 * (s.key_block * row_bytes) >> 4) +
-              i % 4 * descriptor_step(false),
-          i > 0);
-    wgmma_commit();
-  }
-  INLINE void issue_values(int stage_at, bool add) {
-    wgmma_fence();  // weights and sums are in registers
-#pragma unroll
-    for (int i = 0; i < s.key_block / 16; ++i)
-      value_product(o, weights[4 * i], weights[4 * i + 1], weights[4 * i + 2], weights[4 * i + 3],
-                    v + (stage_at * key_bytes(s) >> 4) + i * descriptor_step(true), add || i > 0);
-    wgmma_commit();
-  }
-  INLINE void pack_weights() {
-#pragma unroll
-    for (int i = 0; i < scores / 2; ++i) weights[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
-  }
-
-  // The first block: scores, softmax.
-  template <bool masked>
-  INLINE void begin(int blocks) {
-    barrier_wait(at.k_full + 8 * stage.at, stage.phase);
-    wgmma_fence();
-    issue_scores(stage.at);
-    wgmma_wait<0>();
-    settle(x);
-    release(at.k_empty + 8 * stage.at);
-    if (blocks == 1) release(at.q_empty);
-    if (masked) mask_scores(x, position, column, p.kv_len);
-    float decay[2];
-    softmax_block(x, chunk, decay, p.scale_log2);
-    pack_weights();
-  }
-
-  // Scores of block j with the products of block j - 1.
-  template <bool masked>
-  INLINE void step(int j, int blocks) {
-    const Stage before = stage;
-    stage.advance();
-    const bool new_chunk = j % chunk_blocks == 0, was_new = (j - 1) % chunk_blocks == 0;
-    barrier_wait(at.k_full + 8 * stage.at, stage.phase);
-    named_barrier(2 + group, 256);
-    wgmma_fence();
-    issue_scores(stage.at);
-    barrier_wait(at.v_full + 8 * before.at, before.phase);
-    issue_values(before.at, !was_new);
-    named_barrier_arrive(3 - group, 256);
-    wgmma_wait<1>();
-    settle(x);
-    release(at.k_empty + 8 * stage.at);
-    if (j == blocks - 1) release(at.q_empty);
-    if (masked) mask_scores(x, position, column + j * s.key_block, p.kv_len);
-    RowState ended = chunk;
-    if (new_chunk) chunk = RowState();
-    float decay[2];
-    softmax_block(x, chunk, decay, p.scale_log2);
-    wgmma_wait<0>();
-    settle(o);
-    release(at.v_empty + 8 * before.at);
-    pack_weights();
-    if (new_chunk) {
-      end_chunk(ended, j == chunk_blocks);
-    } else {
-#pragma unroll
-      for (int i = 0; i < sums; ++i) o[i] *= decay[i / 2 % 2];
-    }
-  }
-
-  INLINE void end_chunk(RowState& ended, bool first) {
-    if (first) {  // the tile before may still be read from there
-      if (threadIdx.x % 32 == 0) wait_stores_read<0>();
-      __syncwarp();
-    }
-    add_chunk(o, ended, all, first, total, p.scale_log2);
-#pragma unroll
-    for (int i = 0; i < sums; i += 4) store_four(total + i / 4 * 512, o + i);
-  }
-
-  INLINE void finish(int blocks) {
-    barrier_wait(at.v_full + 8 * stage.at, stage.phase);
-    issue_values(stage.at, (blocks - 1) % chunk_blocks != 0);
-    wgmma_wait<0>();
-    settle(o);
-    release(at.v_empty + 8 * stage.at);
-    stage.advance();
-    add_chunk(o, chunk, all, blocks <= chunk_blocks, total, p.scale_log2);
-  }
-
-  INLINE void run(const AttentionTile& tile) {
-    const int row = tile.q + group * 64;
-    position = p.kv_len - p.q_len + row + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
-    chunk = all = RowState();
-    // Blocks before this one are seen whole by every row.
-    const int first_seen = s.causal ? min(p.kv_len, p.kv_len - p.q_len + row + 1) : p.kv_len;
-    const int whole = first_seen / s.key_block;
-    if (whole > 0)
-      begin<false>(tile.blocks);
-    else
-      begin<true>(tile.blocks);
-    int j = 1;
-#pragma unroll 1
-    for (; j < min(whole, tile.blocks); ++j) step<false>(j, tile.blocks);
-#pragma unroll 1
-    for (; j < tile.blocks; ++j) step<true>(j, tile.blocks);
-    finish(tile.blocks);
-  }
-
-  // o / sum through this warp's part of `total` to memory, and the logarithm of the sum.
-  INLINE void write(const AttentionTile& tile, const TensorMap* map) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
-    const int row = tile.q + group * 64 + warp * 16;
-    const u32 staging = total - lane * 16;
-    float inverse[2];
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      inverse[r] = all.sum[r] > 0 ? 1.0f / all.sum[r] : 0.0f;
-      const int at_row = row + lane / 4 + 8 * r;
-      if (p.lse && lane % 4 == 0 && at_row < p.q_len)
-        p.lse[((long long)tile.segment * p.q_len + at_row) * p.q_heads + tile.head] =
-            all.most[r] * p.scale + __logf(all.sum[r]);
-    }
-    if (lane == 0) wait_stores_read<0>();
-    __syncwarp();  // and every lane has read its totals
-#pragma unroll
-    for (int i = 0; i < sums; i += 8) {
-      const u32 to =
-          staging + i / 32 * store_unit + swizzled_offset(lane % 16, i / 4 % 8 + lane / 16);
-      store_blocks(to, pack_bf16(o[i] * inverse[0], o[i + 1] * inverse[0]),
-                   pack_bf16(o[i + 2] * inverse[1], o[i + 3] * inverse[1]),
-                   pack_bf16(o[i + 4] * inverse[0], o[i + 5] * inverse[0]),
-                   pack_bf16(o[i + 6] * inverse[1], o[i + 7] * inverse[1]));
-    }
-    publish_to_async();
-    __syncwarp();
-    if (lane == 0 && row < p.q_len) {
-      for (int i = 0; i < atoms; ++i)
-        store_box_4d(map, staging + i * store_unit, i * 64, tile.head, row, tile.segment);
-      commit_stores();
-    }
-  }
-  static constexpr u32 store_unit = 16 * row_bytes;
-};
+#include "weft/kernels/cuda/device/attention_consumer.cuh"
 
 INLINE void consume(const Places& at, const TensorMap* o, const AttentionArguments& p, int group) {
   const int warp = group * 4 + threadIdx.x % 128 / 32;
@@ -239,16 +33,18 @@ INLINE void consume(const Places& at, const TensorMap* o, const AttentionArgumen
   c.total = at.total + warp * (16 * s.head_dim * 4) + threadIdx.x % 32 * 16;
   if (group == 1) named_barrier_arrive(2, 256);  // warpgroup 0 goes first
   u32 phase = 0;
-  for (int index = blockIdx.x; index < attention_tiles(p); index += gridDim.x, phase ^= 1) {
-    const AttentionTile tile = attention_tile(p, s, index);
+  for (;; phase ^= 1) {
     barrier_wait(at.q_full, phase);
+    const int index = load_int(at.tile + 4 * phase);
+    if (index >= attention_tiles(p)) break;
+    const AttentionTile tile = attention_tile(p, s, index);
     c.run(tile);
     c.write(tile, o);
   }
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1)
+extern "C" __global__ void __launch_bounds__(block_threads, 1)
     attention(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k,
               const __grid_constant__ TensorMap v, const __grid_constant__ TensorMap o,
               const __grid_constant__ AttentionArguments p) {
@@ -264,6 +60,7 @@ extern "C" __global__ void __launch_bounds__(384, 1)
   at.k_empty = at.k_full + 8 * s.stages;
   at.v_full = at.k_empty + 8 * s.stages;
   at.v_empty = at.v_full + 8 * s.stages;
+  at.tile = at.v_empty + 8 * s.stages;
   if (threadIdx.x == 0) {
     barrier_init(at.q_full, 1), barrier_init(at.q_empty, 2);
     for (int i = 0; i < s.stages; ++i) {
@@ -275,10 +72,10 @@ extern "C" __global__ void __launch_bounds__(384, 1)
   __syncthreads();
   const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
   if (group == 2) {
-    give_registers<24>();
+    give_registers<producer_registers>();
     if (threadIdx.x == 256) produce(at, &q, &k, &v, p);
   } else {
-    take_registers<240>();
+    take_registers<consumer_registers>();
     consume(at, &o, p, group);
   }
 }

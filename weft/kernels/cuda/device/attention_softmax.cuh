@@ -33,12 +33,17 @@ INLINE void mask_scores(float (&x)[scores], int position, int column, int kv_len
 // Scores to exp(scale (score - largest)), the state brought up to date; decay: what sums so far are
 // to be multiplied by.
 INLINE void softmax_block(float (&x)[scores], RowState& state, float (&decay)[2], float scale) {
-  float most[2] = {state.most[0], state.most[1]}, offset[2];
+  // Two chains a row: one would take longer than the tensor cores leave.
+  float most[2] = {state.most[0], state.most[1]}, other[2] = {minus_infinity, minus_infinity};
 #pragma unroll
-  for (int i = 0; i < scores; ++i) most[i / 2 % 2] = fmaxf(most[i / 2 % 2], x[i]);
+  for (int i = 0; i < scores; i += 2) {
+    most[i / 2 % 2] = fmaxf(most[i / 2 % 2], x[i]);
+    other[i / 2 % 2] = fmaxf(other[i / 2 % 2], x[i + 1]);
+  }
+  float offset[2];
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    most[r] = over_quad_max(most[r]);
+    most[r] = over_quad_max(fmaxf(most[r], other[r]));
     const float base = most[r] == minus_infinity ? 0.0f : most[r];  // a row that sees nothing yet
     decay[r] = exp2_fast((state.most[r] - base) * scale);
     offset[r] = base * scale;

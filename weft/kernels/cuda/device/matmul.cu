@@ -105,7 +105,7 @@ INLINE void consume(const Ring& ring, Walk walk, u32 staging, const TensorMap* c
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }
 
-extern "C" __global__ void __launch_bounds__(matmul_threads, 1) __cluster_dims__(s.cluster, 1, 1)
+extern "C" __global__ void __launch_bounds__(block_threads, 1) __cluster_dims__(s.cluster, 1, 1)
     matmul(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
            const __grid_constant__ TensorMap c, const __grid_constant__ MatmulArguments p) {
   extern __shared__ unsigned char shared[];

@@ -201,6 +201,14 @@ INLINE void load_four(u32 address, float* x) {
                : "r"(address)
                : "memory");
 }
+INLINE void store_int(u32 address, int x) {
+  asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
+}
+INLINE int load_int(u32 address) {
+  int x;
+  asm volatile("ld.shared.s32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");
+  return x;
+}
 INLINE int load_acquire(const int* p) {
   int v;
   asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
