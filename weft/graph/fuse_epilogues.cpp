@@ -18,6 +18,8 @@ class EpilogueFusion {
         gelu(i);
       else if (g_.nodes[i].op == &add_op)
         add(i);
+      else if (g_.nodes[i].op == &mul_op)
+        gelu_grad(i);
     }
     std::vector<GraphNode> out;
     for (size_t i = 0; i < g_.nodes.size(); ++i)
@@ -49,6 +51,21 @@ class EpilogueFusion {
     }
     defs_[size_t(result)] = d;
     gone_[i] = true;
+  }
+
+  // product * gelu'(x), nothing but these reading them: the product moves down to here.
+  void gelu_grad(size_t i) {
+    for (const size_t side : {size_t(0), size_t(1)}) {
+      const ValueId gradient = g_.nodes[i].in[side], slope = g_.nodes[i].in[1 - side];
+      const int d = producer(gradient, matmul_op), s = producer(slope, gelu_grad_op);
+      if (d < 0 || s < 0 || uses_[size_t(gradient)] != 1 || uses_[size_t(slope)] != 1) continue;
+      GraphNode fused = g_.nodes[size_t(d)];
+      if (fused.in.size() != 2 || fused.out.size() != 1 || fused.attrs.has("gelu")) continue;
+      fused.attrs.set("gelu_grad", int64_t(1));
+      fused.in.push_back(g_.nodes[size_t(s)].in[0]);
+      gone_[size_t(s)] = true;
+      return move_down(size_t(d), i, std::move(fused));
+    }
   }
 
   // product + residual, dx of a norm + residual gradient: the producer moves down to the addition,

@@ -163,7 +163,8 @@ TEST(Passes, FusingChangesNoBit) {
   const Tensor x = cast(in[0], DType::bf16), w = cast(in[1], DType::bf16),
                b = cast(in[2], DType::bf16);
   const Tensor h = gelu(linear(x, w, b)) + x;
-  const Tensor y = layer_norm(h, b, b) * 0.7 + tanh(h) / 3.0 + linear(h, w);
+  const Tensor y =
+      layer_norm(h, b, b) * 0.7 + tanh(h) / 3.0 + linear(h, w) + linear(gelu(linear(h, w, b)), w);
   Tensors out = gradients(sum(cast(y, DType::f32)), in);
   out.push_back(y);
   Tensors leaves;

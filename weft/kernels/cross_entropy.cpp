@@ -1,9 +1,11 @@
-// The chunks of linear cross-entropy: three products and the rows between them.
+// The parts of linear cross-entropy: three products and the rows between them.
 #include "weft/kernels/cross_entropy.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "weft/kernels/matmul.h"
+#include "weft/kernels/pointwise.h"
 
 namespace weft::kernels {
 namespace {
@@ -12,76 +14,138 @@ constexpr int64_t bytes_aligned(int64_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
-// Where a chunk's logits, every token's nll and the products' scratch lie in the scratch.
+// What lies in the scratch, one after the other.
 struct Layout {
-  int64_t chunk, row_stride;  // tokens; floats
-  int64_t nll_bytes, logits_bytes;
-  explicit Layout(const LinearCrossEntropy& p) {
-    chunk = std::min(p.tokens, cross_entropy_chunk(p.width, p.vocab));
-    row_stride = (p.vocab + 15) / 16 * 16;
-    nll_bytes = p.nll ? 0 : bytes_aligned(p.tokens * 4);
-    logits_bytes = chunk * row_stride * 4;
+  int64_t chunk, part;  // tokens, entries of the vocabulary
+  int64_t nll_bytes, row_bytes, logits_bytes, dx_bytes;
+
+  explicit Layout(const LinearCrossEntropy& p)
+      : chunk(std::min(p.tokens, cross_entropy_chunk)),
+        part(cross_entropy_part(p.vocab)),
+        nll_bytes(p.nll ? 0 : bytes_aligned(p.tokens * 4)),
+        row_bytes(bytes_aligned(chunk * 4)),
+        logits_bytes(chunk * row_stride() * 4),
+        dx_bytes(sums_dx(p) ? bytes_aligned(chunk * p.width * 4) : 0) {}
+
+  int64_t row_stride() const { return (part + 15) / 16 * 16; }  // of logits, in floats
+  int64_t bytes() const { return nll_bytes + 3 * row_bytes + logits_bytes + dx_bytes; }
+  // Whether dx is summed in f32 before it is rounded.
+  bool sums_dx(const LinearCrossEntropy& p) const {
+    return p.dx && p.dtype != DType::f32 && part < p.vocab;
   }
 };
 
 // Tokens [first, first + tokens) of the batch.
-struct Chunk {
-  const LinearCrossEntropy& p;
-  const Layout& layout;
-  int64_t first, tokens;
-  float* logits;
-  void* scratch;
-
-  const std::byte* x() const {
-    return static_cast<const std::byte*>(p.x) + first * p.width * int64_t(dtype_size(p.dtype));
+class Chunk {
+ public:
+  Chunk(const LinearCrossEntropy& p, const Layout& layout, int64_t first)
+      : p_(p), layout_(layout), first_(first), tokens_(std::min(layout.chunk, p.tokens - first)) {
+    std::byte* at = static_cast<std::byte*>(p.scratch);
+    const auto take = [&](int64_t bytes) {
+      return reinterpret_cast<float*>(std::exchange(at, at + bytes));
+    };
+    nll_ = take(layout.nll_bytes);
+    if (p.nll) nll_ = static_cast<float*>(p.nll);
+    largest_ = take(layout.row_bytes), sum_ = take(layout.row_bytes);
+    target_logit_ = take(layout.row_bytes);
+    logits_ = take(layout.logits_bytes), dx_sum_ = take(layout.dx_bytes);
+    products_ = at;
   }
+
+  void run(CpuStream& stream) const {
+    const bool one_part = layout_.part == p_.vocab;
+    for (int64_t begin = 0; begin < p_.vocab; begin += layout_.part) {
+      cpu::matmul(stream, logits_product(begin));
+      cpu::cross_entropy_rows(stream, rows(CrossEntropyRows::statistics, begin));
+    }
+    if (!p_.dx && !p_.dw) return;
+    for (int64_t begin = 0; begin < p_.vocab; begin += layout_.part) {
+      if (!one_part) cpu::matmul(stream, logits_product(begin));
+      cpu::cross_entropy_rows(stream, rows(CrossEntropyRows::gradient, begin));
+      if (p_.dx) cpu::matmul(stream, dx_product(begin));
+      if (p_.dw) cpu::matmul(stream, dw_product(begin));
+    }
+    if (layout_.dx_bytes) round_dx(stream);
+  }
+
+  size_t product_scratch_bytes(int threads) const {
+    size_t bytes = 0;
+    for (const int64_t begin : {int64_t(0), (p_.vocab - 1) / layout_.part * layout_.part}) {
+      bytes = std::max(bytes, matmul_scratch_bytes(logits_product(begin), threads));
+      if (p_.dx) bytes = std::max(bytes, matmul_scratch_bytes(dx_product(begin), threads));
+      if (p_.dw) bytes = std::max(bytes, matmul_scratch_bytes(dw_product(begin), threads));
+    }
+    return bytes;
+  }
+
+ private:
+  int64_t size() const { return int64_t(dtype_size(p_.dtype)); }
+  int64_t entries(int64_t begin) const { return std::min(layout_.part, p_.vocab - begin); }
+  const std::byte* x() const {
+    return static_cast<const std::byte*>(p_.x) + first_ * p_.width * size();
+  }
+  const std::byte* w(int64_t begin) const {
+    return static_cast<const std::byte*>(p_.w) + begin * p_.width * size();
+  }
+  std::byte* dx() const { return static_cast<std::byte*>(p_.dx) + first_ * p_.width * size(); }
   // The row stride of dlogits, which begin where logits did.
-  int64_t gradient_stride() const { return layout.row_stride * 4 / int64_t(dtype_size(p.dtype)); }
+  int64_t gradient_stride() const { return layout_.row_stride() * 4 / size(); }
 
   Matmul product(int64_t m, int64_t n, int64_t k, DType out) const {
     Matmul q;
-    q.m = m, q.n = n, q.k = k, q.in = p.dtype, q.out = out, q.scratch = scratch;
+    q.m = m, q.n = n, q.k = k, q.in = p_.dtype, q.out = out, q.scratch = products_;
     return q;
   }
-  // logits [tokens, vocab] = x w^T
-  Matmul logits_product() const {
-    Matmul q = product(tokens, p.vocab, p.width, DType::f32);
-    q.a = {x(), p.width, 1}, q.b = {p.w, 1, p.width};
-    q.c = logits, q.c_row_stride = layout.row_stride;
+  // logits [tokens, entries] = x w^T
+  Matmul logits_product(int64_t begin) const {
+    Matmul q = product(tokens_, entries(begin), p_.width, DType::f32);
+    q.a = {x(), p_.width, 1}, q.b = {w(begin), 1, p_.width};
+    q.c = logits_, q.c_row_stride = layout_.row_stride();
     return q;
   }
-  // dx [tokens, width] = dlogits w
-  Matmul dx_product() const {
-    Matmul q = product(tokens, p.width, p.vocab, p.dtype);
-    q.a = {logits, gradient_stride(), 1}, q.b = {p.w, p.width, 1};
-    q.c = static_cast<std::byte*>(p.dx) + first * p.width * int64_t(dtype_size(p.dtype));
-    q.c_row_stride = p.width;
+  // dx [tokens, width] += dlogits w
+  Matmul dx_product(int64_t begin) const {
+    const bool sums = layout_.dx_bytes > 0;
+    Matmul q = product(tokens_, p_.width, entries(begin), sums ? DType::f32 : p_.dtype);
+    q.a = {logits_, gradient_stride(), 1}, q.b = {w(begin), p_.width, 1};
+    q.c = sums ? static_cast<void*>(dx_sum_) : dx();
+    q.c_row_stride = p_.width, q.accumulate = begin > 0;
     return q;
   }
-  // dw [vocab, width] += dlogits^T x
-  Matmul dw_product() const {
-    Matmul q = product(p.vocab, p.width, tokens, DType::f32);
-    q.a = {logits, 1, gradient_stride()}, q.b = {x(), p.width, 1};
-    q.c = p.dw, q.c_row_stride = p.width, q.accumulate = first > 0;
+  // dw [entries, width] += dlogits^T x
+  Matmul dw_product(int64_t begin) const {
+    Matmul q = product(entries(begin), p_.width, tokens_, DType::f32);
+    q.a = {logits_, 1, gradient_stride()}, q.b = {x(), p_.width, 1};
+    q.c = static_cast<float*>(p_.dw) + begin * p_.width;
+    q.c_row_stride = p_.width, q.accumulate = first_ > 0;
     return q;
   }
-  size_t product_scratch_bytes(int threads) const {
-    size_t bytes = matmul_scratch_bytes(logits_product(), threads);
-    if (p.dx) bytes = std::max(bytes, matmul_scratch_bytes(dx_product(), threads));
-    if (p.dw) bytes = std::max(bytes, matmul_scratch_bytes(dw_product(), threads));
-    return bytes;
+
+  CrossEntropyRows rows(CrossEntropyRows::Pass pass, int64_t begin) const {
+    CrossEntropyRows r;
+    r.pass = pass, r.rows = tokens_, r.vocab = p_.vocab;
+    r.begin = begin, r.end = begin + entries(begin);
+    r.row_stride = layout_.row_stride(), r.dtype = p_.dtype, r.logits = logits_;
+    r.targets = p_.targets + first_, r.weights = static_cast<const float*>(p_.weights) + first_;
+    r.largest = largest_, r.sum = sum_, r.target_logit = target_logit_, r.nll = nll_ + first_;
+    return r;
   }
-  void run(CpuStream& stream, float* nll) const {
-    cpu::matmul(stream, logits_product());
-    CrossEntropyRows rows;
-    rows.rows = tokens, rows.vocab = p.vocab, rows.row_stride = layout.row_stride;
-    rows.dtype = p.dtype, rows.gradient = p.dx || p.dw, rows.logits = logits;
-    rows.targets = p.targets + first, rows.weights = static_cast<const float*>(p.weights) + first;
-    rows.nll = nll + first;
-    cpu::cross_entropy_rows(stream, rows);
-    if (p.dx) cpu::matmul(stream, dx_product());
-    if (p.dw) cpu::matmul(stream, dw_product());
+
+  void round_dx(CpuStream& stream) const {
+    Pointwise cast;
+    cast.rank = 1, cast.sizes[0] = tokens_ * p_.width;
+    cast.inputs = 1, cast.input[0] = {dx_sum_, DType::f32, {1}};
+    cast.instrs = 2, cast.instr[0] = {PointwiseOp::input, DType::f32};
+    cast.instr[1] = {PointwiseOp::cast, p_.dtype};
+    cast.outputs = 1, cast.output[0] = {dx(), {1}, 1};
+    cpu::pointwise(stream, cast);
   }
+
+  const LinearCrossEntropy& p_;
+  const Layout& layout_;
+  int64_t first_, tokens_;
+  float *nll_, *largest_, *sum_, *target_logit_, *logits_, *dx_sum_;
+  void* products_;
 };
 
 void finish(const LinearCrossEntropy& p, const float* nll) {
@@ -98,36 +162,23 @@ void finish(const LinearCrossEntropy& p, const float* nll) {
 
 }  // namespace
 
-// Every chunk reads w twice and reads and writes dw: fewer than 256 tokens make that dearer than
-// the products (measured: half the speed at 32). More than 128 MiB of logits gain nothing.
-int64_t cross_entropy_chunk(int64_t, int64_t vocab) {
-  const int64_t fits = (int64_t(128) << 20) / (vocab * 4) / 64 * 64;
-  return std::clamp<int64_t>(fits, 256, 1024);
-}
-
 size_t linear_cross_entropy_scratch_bytes(const LinearCrossEntropy& p, int threads) {
   const Layout layout(p);
   size_t products = 0;  // the last chunk may be shorter than the others
-  for (const int64_t tokens : {layout.chunk, layout.chunk ? p.tokens % layout.chunk : 0})
-    if (tokens)
-      products = std::max(
-          products, Chunk{p, layout, 0, tokens, nullptr, nullptr}.product_scratch_bytes(threads));
-  return size_t(layout.nll_bytes + layout.logits_bytes) + products;
+  if (p.tokens && p.vocab)
+    for (const int64_t first : {int64_t(0), (p.tokens - 1) / layout.chunk * layout.chunk})
+      products = std::max(products, Chunk(p, layout, first).product_scratch_bytes(threads));
+  return size_t(layout.bytes()) + products;
 }
 
 namespace cpu {
 
 void linear_cross_entropy(CpuStream& stream, const LinearCrossEntropy& p) {
   const Layout layout(p);
-  std::byte* scratch = static_cast<std::byte*>(p.scratch);
-  float* nll = static_cast<float*>(p.nll ? p.nll : p.scratch);
-  float* logits = reinterpret_cast<float*>(scratch + layout.nll_bytes);
-  void* products = scratch + layout.nll_bytes + layout.logits_bytes;
+  const float* nll = static_cast<const float*>(p.nll ? p.nll : p.scratch);
   if (p.dw && p.tokens == 0) std::fill_n(static_cast<float*>(p.dw), p.vocab * p.width, 0.0f);
-  for (int64_t first = 0; first < p.tokens; first += layout.chunk) {
-    const int64_t tokens = std::min(layout.chunk, p.tokens - first);
-    Chunk{p, layout, first, tokens, logits, products}.run(stream, nll);
-  }
+  for (int64_t first = 0; first < p.tokens; first += layout.chunk)
+    Chunk(p, layout, first).run(stream);
   finish(p, nll);
 }
 

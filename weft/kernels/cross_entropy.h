@@ -1,6 +1,8 @@
 // The loss of a language model's last layer and its gradients, without the logits of the whole
-// batch ever existing: logits are made, used and overwritten for one chunk of tokens after the
-// other.
+// batch ever existing: they are made for a part of the vocabulary and a chunk of tokens at a time,
+// small enough for a cache; once for the sums of the softmax and, where there is more than one
+// part, once more for the gradients. Recomputing costs a third more arithmetic; writing all logits
+// to memory and reading them back cost more (Wijmans et al., Cut Your Losses, arXiv 2411.09009).
 #pragma once
 #include <cstddef>
 
@@ -29,24 +31,31 @@ struct LinearCrossEntropy {
   void* scratch = nullptr;  // linear_cross_entropy_scratch_bytes; ref needs none
 };
 
-// Tokens whose logits exist at one time, a constant of the weight's shape: dw is summed chunk after
-// chunk.
-int64_t cross_entropy_chunk(int64_t width, int64_t vocab);
+// Tokens and entries of the vocabulary whose logits exist at one time: constants of the weight's
+// shape, since the sums of the softmax go from part to part, and dw from chunk to chunk.
+constexpr int64_t cross_entropy_chunk = 2048;
+constexpr int64_t cross_entropy_part(int64_t vocab) {
+  return vocab <= 2048 ? vocab : 1024;
+}
 
 // For a stream of this many threads; depends on the sizes, the dtype and which of nll, dx and dw
 // are wanted.
 size_t linear_cross_entropy_scratch_bytes(const LinearCrossEntropy& params, int threads);
 
-// The part between the products. With `gradient`, row r of logits is overwritten from its first
-// byte by the vocab elements of dlogits in `dtype`.
+// What goes on between the products, on the logits of entries [begin, end) of the vocabulary. First
+// the statistics, part after part in ascending order: the largest logit so far, the sum of
+// exp(logit - largest) and the target's logit; the last part gives nll. Then the gradient: row r of
+// logits is overwritten from its first byte by dlogits in `dtype`.
 struct CrossEntropyRows {
-  int64_t rows = 0, vocab = 0, row_stride = 0;  // row_stride in floats
-  DType dtype = DType::bf16;                    // of dlogits: bf16 or f32
-  bool gradient = false;
-  float* logits = nullptr;           // [rows, row_stride]
-  const int32_t* targets = nullptr;  // [rows]; outside [0, vocab): ignored
-  const float* weights = nullptr;    // [rows]
-  float* nll = nullptr;              // [rows]
+  enum Pass { statistics, gradient };
+  Pass pass = statistics;
+  int64_t rows = 0, vocab = 0, begin = 0, end = 0, row_stride = 0;  // row_stride in floats
+  DType dtype = DType::bf16;                                        // of dlogits: bf16 or f32
+  float* logits = nullptr;                                          // [rows, row_stride]
+  const int32_t* targets = nullptr;                                 // outside [0, vocab): ignored
+  const float* weights = nullptr;                                   // [rows], as all that follow
+  float *largest = nullptr, *sum = nullptr, *target_logit = nullptr;
+  float* nll = nullptr;
 };
 WEFT_CPU_KERNEL(cross_entropy_rows, CrossEntropyRows)
 

@@ -35,7 +35,8 @@ template <class In, class Out>
 struct Case {
   Sizes s;
   Form form;
-  bool packed = false, bias = false, pre = false, gelu = false, residual = false, add = false;
+  bool packed = false, bias = false, pre = false, gelu = false, slope = false, residual = false,
+       add = false;
   int64_t gap = 0;
   std::vector<In> a, b, bias_values;
   std::vector<Out> start, residual_values;
@@ -67,6 +68,7 @@ struct Case {
     p.accumulate = add;
     if (bias) p.bias = bias_values.data();
     if (gelu) p.activation = Matmul::gelu_tanh;
+    if (slope) p.activation = Matmul::gelu_tanh_grad;
     if (residual) p.residual = residual_values.data();
     p.residual_row_stride = c_row(), p.residual_batch_stride = c_batch();
     return p;
@@ -112,7 +114,7 @@ Result<Out> run(CpuDevice& cpu, const Case<In, Out>& x) {
   Matmul p = x.params();
   Result<Out> result{x.start, x.start};
   p.c = result.c.data();
-  if (x.pre) p.pre_activation = result.pre.data();
+  if (x.pre || x.slope) p.pre_activation = result.pre.data();
   BufferPtr keep;
   if (x.packed) {
     const Scratch packed = packed_b<In>(cpu, x.s, p.b);
@@ -148,9 +150,10 @@ float model_sum(const float* a, int64_t a_stride, const float* b, int64_t b_stri
 }
 
 template <class Out>
-float model_gelu(float x) {
+float model_gelu(float x, bool slope = false) {
+  const cpu::avx2::F32x16 v(x);
   float lanes[16];
-  cpu::avx2::gelu_tanh<Out>(cpu::avx2::F32x16(x)).store(lanes);
+  (slope ? cpu::avx2::gelu_tanh_grad<Out>(v) : cpu::avx2::gelu_tanh<Out>(v)).store(lanes);
   return lanes[0];
 }
 
@@ -166,6 +169,7 @@ void model_element(const Case<In, Out>& x, int64_t batch, int64_t i, int64_t j,
   Out v(sum);
   if (x.pre) result.pre[at] = v;
   if (x.gelu) v = Out(model_gelu<Out>(float(v)));
+  if (x.slope) v = Out(float(v) * float(Out(model_gelu<Out>(float(x.start[at]), true))));
   if (x.residual) v = Out(float(v) + float(x.residual_values[at]));
   result.c[at] = v;
 }
@@ -296,6 +300,11 @@ void try_epilogues() {
       x.bias = bits & 1, x.pre = bits & 2, x.gelu = bits & 4, x.residual = bits & 8;
       expect_model_everywhere(x);
     }
+  for (const Sizes& s : {Sizes{33, 50, 40}, {70, 64, 160, 2}}) {
+    Case<In, Out> x(s, forms[0], 1);
+    x.slope = true;
+    expect_model_everywhere(x);
+  }
 }
 TEST(Matmul, EpilogueRoundsLikeTheStepsAlone) {
   try_epilogues<bf16, bf16>();

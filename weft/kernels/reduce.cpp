@@ -15,12 +15,12 @@ bool reduce_fast(const Reduce& p) {
          (p.op == ReduceOp::argmax ? index : is_short_float(p.out_dtype));
 }
 
-// For a sum of long rows, the sixteen partials of every block; for columns, an f32 accumulator of
-// each.
+// For a sum of long rows, the sixteen partials of every block; for columns, each block's chain.
 int64_t reduce_scratch_bytes(const Reduce& p) {
   if (!reduce_fast(p) || p.op == ReduceOp::argmax) return 0;
-  if (p.inner != 1) return p.outer * p.inner * 4;
-  const int64_t blocks = (p.reduce + reduce_row_block - 1) / reduce_row_block;
+  const int64_t block = p.inner == 1 ? reduce_row_block : reduce_column_block;
+  const int64_t blocks = (p.reduce + block - 1) / block;
+  if (p.inner != 1) return p.outer * blocks * p.inner * 4;
   return p.op == ReduceOp::sum && blocks > 1 ? p.outer * blocks * 64 : 0;
 }
 

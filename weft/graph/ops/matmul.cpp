@@ -21,8 +21,8 @@ bool has(const std::string& s, char c) {
 }
 
 // attrs: letters, dtype of the result; flags bias, gelu, keep (also give the value before gelu),
-// residual say which extra inputs follow a and b and what the epilogue does; only linear() and the
-// fusion pass set them.
+// residual, gelu_grad (times gelu' of the last input) say which extra inputs follow a and b and
+// what the epilogue does; only linear() and the fusion pass set them.
 int64_t flag(const Attrs& attrs, const char* name) {
   return attrs.has(name) ? attrs.integer(name) : 0;
 }
@@ -53,10 +53,11 @@ Types infer_matmul(const Types& in, const Attrs& attrs) {
                in[next].dtype == in[0].dtype,
            "linear", "the bias {} does not fit the result {}", in[next].str(), out.str()),
         ++next;
-  if (flag(attrs, "residual"))
-    expect(in[next] == out, "matmul", "the residual {} does not fit the result {}", in[next].str(),
-           out.str()),
-        ++next;
+  for (const char* extra : {"residual", "gelu_grad"})
+    if (flag(attrs, extra))
+      expect(in[next] == out, "matmul", "the {} {} does not fit the result {}", extra,
+             in[next].str(), out.str()),
+          ++next;
   if (flag(attrs, "keep")) return {out, out};
   return {out};
 }
@@ -151,6 +152,9 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
     p.residual_batch_stride = p.c_batch_stride;
   if (flag(l.attrs, "gelu")) p.activation = kernels::Matmul::gelu_tanh;
   if (flag(l.attrs, "keep")) p.pre_activation = l.out[1].data;
+  if (flag(l.attrs, "gelu_grad"))
+    p.activation = kernels::Matmul::gelu_tanh_grad,
+    p.pre_activation = const_cast<void*>(static_cast<const void*>(l.in[next++].data));
   p.scratch = l.scratch;
   return p;
 }
@@ -176,7 +180,7 @@ KernelRows matmul_kernels() {
     bool collapsible = true;
     matmul_params(l, &collapsible);
     for (size_t i = 2; i < l.in.size(); ++i)
-      collapsible = collapsible && l.in[i].contiguous();  // bias, residual
+      collapsible = collapsible && l.in[i].contiguous();  // bias, residual, value before gelu
     return collapsible;
   };
   const auto scratch = [](const Launch& l) {

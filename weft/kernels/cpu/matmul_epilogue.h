@@ -32,8 +32,14 @@ struct Place {
   bool whole() const { return rows == 32 && columns == 32; }
 };
 
-// What may happen to a sum, in this order.
-enum EpiloguePart { add_bias = 1, keep_value = 2, apply_gelu = 4, add_residual = 8 };
+// What may happen to a sum, in this order; or, of a gradient, the last alone.
+enum EpiloguePart {
+  add_bias = 1,
+  keep_value = 2,
+  apply_gelu = 4,
+  add_residual = 8,
+  times_gelu_slope = 16
+};
 
 // The rows of a finished block, one after the other. `parts`: of EpiloguePart, known when compiled;
 // `all`: every one of the 32 columns is there.
@@ -51,7 +57,7 @@ struct EpilogueRows {
     finish<parts, all>(0);
     if (all || columns > 16) finish<parts, all>(16);
     sums += block_stride, c += c_stride;
-    if constexpr (parts & keep_value) pre_activation += c_stride;
+    if constexpr (parts & (keep_value | times_gelu_slope)) pre_activation += c_stride;
     if constexpr (parts & add_residual) residual += residual_stride;
   }
 
@@ -63,6 +69,10 @@ struct EpilogueRows {
     if constexpr (parts & add_bias) v = v + load<all>(bias + column, n);
     if constexpr (parts & keep_value) store<all>(v, pre_activation + column, n);
     if constexpr (parts & apply_gelu) v = gelu_tanh<Out>(rounded<Out>(v));
+    if constexpr (parts & times_gelu_slope) {
+      const F32x16 slope = gelu_tanh_grad<Out>(load<all>(pre_activation + column, n));
+      v = rounded<Out>(v) * rounded<Out>(slope);
+    }
     if constexpr (parts & add_residual) v = rounded<Out>(v) + load<all>(residual + column, n);
     store<all>(v, c + column, n);
   }
@@ -81,9 +91,11 @@ class Epilogue {
   Epilogue(const Matmul& params, int64_t batch)
       : p_(params),
         batch_(batch),
-        parts_((p_.bias ? add_bias : 0) | (p_.pre_activation ? keep_value : 0) |
-               (p_.activation == Matmul::gelu_tanh ? apply_gelu : 0) |
-               (p_.residual ? add_residual : 0)) {}
+        parts_(p_.activation == Matmul::gelu_tanh_grad
+                   ? times_gelu_slope
+                   : (p_.bias ? add_bias : 0) | (p_.pre_activation ? keep_value : 0) |
+                         (p_.activation == Matmul::gelu_tanh ? apply_gelu : 0) |
+                         (p_.residual ? add_residual : 0)) {}
 
   Out* c(int64_t row, int64_t column) const { return static_cast<Out*>(p_.c) + at(row, column); }
   // Only conversion.
@@ -119,7 +131,7 @@ class Epilogue {
   }
 
   void store_block(const float* sums, const Place& place) const {
-    store_parts(rows(sums, place), place, std::make_integer_sequence<int, 16>());
+    store_parts(rows(sums, place), place, std::make_integer_sequence<int, times_gelu_slope + 1>());
   }
 
   // C as the start of the sums; zeros past its edges.

@@ -64,50 +64,52 @@ void join_rows(const T* x, int64_t stride, float* chain, int width) {
   v.store(chain + c, width - c);
 }
 
-constexpr int strip = 64;        // columns: the least a thread is given
-constexpr int tile = 8 * strip;  // columns whose chains stay in the first-level cache
+constexpr int tile = 512;  // columns whose chains stay in the first-level cache
 
-// total[0..width) joins one block of rows, width <= tile.
+// chain[0..width) joins a block of rows.
 template <class Op, class T>
-void join_block(const T* x, int64_t rows, int64_t stride, float* total, int width) {
-  float chain[tile];
+void join_block(const T* x, int64_t rows, int64_t stride, float* chain, int width) {
   for (int c = 0; c < width; ++c) chain[c] = Op::first;
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) join_rows<Op, 4>(x + r * stride, stride, chain, width);
   for (; r < rows; ++r) join_rows<Op, 1>(x + r * stride, stride, chain, width);
-  join_rows<Op, 1>(chain, 0, total, width);
 }
 
-// Columns [begin, end) of one [reduce, inner] matrix, block of rows by block of rows.
-template <class Op, class T>
-void reduce_columns(const Reduce& p, int64_t outer, int64_t begin, int64_t end) {
-  const T* in = static_cast<const T*>(p.in) + outer * p.reduce * p.inner;
-  float* total = static_cast<float*>(p.scratch) + outer * p.inner;
-  for (int64_t c = begin; c < end; ++c) total[c] = Op::first;
-  for (int64_t row = 0; row < p.reduce; row += reduce_column_block) {
-    const int64_t left = p.reduce - row,
-                  rows = left < reduce_column_block ? left : reduce_column_block;
-    for (int64_t c = begin; c < end; c += tile) {
-      const int width = int(end - c < tile ? end - c : tile);
-      join_block<Op>(in + row * p.inner + c, rows, p.inner, total + c, width);
-    }
-  }
-  for (int64_t c = begin; c < end; ++c)
-    store_one(p.out, p.out_dtype, outer * p.inner + c, total[c]);
+// Sixteen columns' chains of all blocks, from the first on; `stride` apart.
+template <class Op, class Lanes>
+F32x16 join_chains(const float* chains, int64_t blocks, int64_t stride, Lanes n) {
+  F32x16 total = Op::first;
+  for (int64_t b = 0; b < blocks; ++b) total = Op::join(total, load(chains + b * stride, n));
+  return total;
 }
 
-// A unit is a strip of columns of one matrix; neighbouring strips of a thread are done together,
-// along the rows.
+// Blocks of rows side by side, so that a thread reads the rows that it is likely to have written;
+// then every column's chains in order.
 template <class Op, class T>
 void reduce_all_columns(CpuStream& stream, const Reduce& p) {
-  const int64_t strips = (p.inner + strip - 1) / strip;
-  stream.parallel_for(p.outer * strips, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t u = begin; u < end;) {
-      const int64_t outer = u / strips,
-                    next = (outer + 1) * strips < end ? (outer + 1) * strips : end;
-      const int64_t to = (next - outer * strips) * strip;
-      reduce_columns<Op, T>(p, outer, (u - outer * strips) * strip, to < p.inner ? to : p.inner);
-      u = next;
+  const T* in = static_cast<const T*>(p.in);
+  float* chains = static_cast<float*>(p.scratch);
+  const int64_t blocks = (p.reduce + reduce_column_block - 1) / reduce_column_block;
+  const int64_t tiles = (p.inner + tile - 1) / tile;
+  stream.parallel_for(p.outer * blocks * tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t column = u % tiles * tile, block = u / tiles;  // of all matrices' blocks
+      const int64_t row = block % blocks * reduce_column_block, left = p.reduce - row;
+      const int64_t rows = left < reduce_column_block ? left : reduce_column_block;
+      const int width = int(p.inner - column < tile ? p.inner - column : tile);
+      join_block<Op>(in + (block / blocks * p.reduce + row) * p.inner + column, rows, p.inner,
+                     chains + block * p.inner + column, width);
+    }
+  });
+  stream.parallel_for(p.outer * tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t o = u / tiles, column = u % tiles * tile;
+      each_step(p.inner - column < tile ? p.inner - column : tile,
+                [&](int64_t i, auto n) WEFT_INLINE {
+                  const float* first = chains + o * blocks * p.inner + column + i;
+                  store_as(join_chains<Op>(first, blocks, p.inner, n), p.out, p.out_dtype,
+                           o * p.inner + column + i, n);
+                });
     }
   });
 }

@@ -1,5 +1,6 @@
 // The operations of reduce.cpp on sixteen lanes, and the place of the largest.
 #pragma once
+#include "weft/kernels/cpu/rows.h"
 #include "weft/kernels/cpu/vmath.h"
 #include "weft/kernels/reduce.h"
 
@@ -39,6 +40,18 @@ void store_one(void* out, DType t, int64_t i, float x) {
       return F32x16(x).store(static_cast<f16*>(out) + i, 1);
     default:
       static_cast<float*>(out)[i] = x;
+  }
+}
+
+template <class Lanes>
+void store_as(F32x16 x, void* out, DType t, int64_t at, Lanes n) {
+  switch (t) {
+    case DType::bf16:
+      return store(x, static_cast<bf16*>(out) + at, n);
+    case DType::f16:
+      return store(x, static_cast<f16*>(out) + at, n);
+    default:
+      return store(x, static_cast<float*>(out) + at, n);
   }
 }
 

@@ -10,12 +10,20 @@ namespace {
 double gelu_tanh(double x) {
   return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
+double gelu_tanh_grad(double x) {
+  const double t = std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
+  return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * std::sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
 
 // The epilogue of one element: `sum` in, C's value out. `at` is the element's place in C.
 template <class T, class Out>
 Out finish(const Matmul& p, double sum, int64_t j, int64_t at, int64_t residual_at) {
   if (p.bias) sum += wide(static_cast<const T*>(p.bias)[j]);
   Out v = narrow<Out>(sum);
+  if (p.activation == Matmul::gelu_tanh_grad) {
+    const Out slope = narrow<Out>(gelu_tanh_grad(wide(static_cast<Out*>(p.pre_activation)[at])));
+    return narrow<Out>(wide(v) * wide(slope));
+  }
   if (p.pre_activation) static_cast<Out*>(p.pre_activation)[at] = v;
   if (p.activation == Matmul::gelu_tanh) v = narrow<Out>(gelu_tanh(wide(v)));
   if (p.residual) v = narrow<Out>(wide(v) + wide(static_cast<const Out*>(p.residual)[residual_at]));
