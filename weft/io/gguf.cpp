@@ -212,5 +212,8 @@ const std::vector<std::string>& GgufMetadata::strings(const std::string& key) co
 const std::vector<int64_t>& GgufMetadata::integers(const std::string& key) const {
   return get<std::vector<int64_t>>(key, "an array of integers");
 }
+const std::vector<double>& GgufMetadata::reals(const std::string& key) const {
+  return get<std::vector<double>>(key, "an array of numbers with a point");
+}
 
 }  // namespace weft

@@ -29,6 +29,7 @@ class GgufMetadata {
   const std::string& string(const std::string& key) const;
   const std::vector<std::string>& strings(const std::string& key) const;
   const std::vector<int64_t>& integers(const std::string& key) const;
+  const std::vector<double>& reals(const std::string& key) const;
 
  private:
   template <class T>

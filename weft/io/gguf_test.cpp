@@ -60,7 +60,7 @@ TEST(Gguf, EveryType) {
   EXPECT_EQ(m.strings("names"), (std::vector<std::string>{"a", ""}));
   EXPECT_EQ(m.integers("ints"), (std::vector<int64_t>{-1, 7}));
   EXPECT_EQ(m.integers("flags"), std::vector<int64_t>{1});
-  EXPECT_EQ(std::get<std::vector<double>>(m.values().at("reals")), std::vector<double>{0.5});
+  EXPECT_EQ(m.reals("reals"), std::vector<double>{0.5});
 }
 
 TEST(Gguf, GettersSayWhatIsWrong) {
@@ -69,6 +69,7 @@ TEST(Gguf, GettersSayWhatIsWrong) {
   EXPECT_ERROR(data, "the value of \"n\" must be a string", m.string("n"));
   EXPECT_ERROR(data, "must be an array of strings", m.strings("n"));
   EXPECT_ERROR(data, "must be an array of integers", m.integers("n"));
+  EXPECT_ERROR(data, "must be an array of numbers with a point", m.reals("n"));
   EXPECT_ERROR(data, "must be true or false", m.boolean_or("n", true));
   EXPECT_ERROR(data, "must be from 0 to 8, got 9", m.integer("n", 0, 8));
 }

@@ -19,6 +19,11 @@ bool is_null(const Json& object, std::string_view key) {
   return found == object.end() || found->is_null();
 }
 
+// Above 2^63 an integer is negative here, and refused as such.
+bool is_id(const Json& value) {
+  return value.is_number_integer() && value.get<int64_t>() >= 0 && value.get<int64_t>() <= max_id;
+}
+
 // Reads one file, field by field, into parts.
 class Reader {
  public:
@@ -67,7 +72,7 @@ class Reader {
       data_error("{}: \"model.vocab\" has {} tokens, at most {} are allowed", what_, entries.size(),
                  max_tokens);
     for (const auto& [token, id] : entries) {
-      if (!id.is_number_unsigned() || id.get<uint64_t>() > uint64_t(max_id))
+      if (!is_id(id))
         data_error("{}: the id of the token {} must be an integer from 0 to {}, got {}", what_,
                    in_quotes(token), max_id, in_quotes(dump_json(id)));
       place(id.get<uint64_t>(), token);
@@ -226,8 +231,7 @@ class Reader {
       const JsonReader token = step.object("special_tokens").object(name);
       const Json& ids = token.array("ids", max_steps);
       for (const Json& id : ids) {
-        if (!id.is_number_unsigned() || id.get<uint64_t>() > uint64_t(max_id))
-          token.refuse("ids", "ids of tokens");
+        if (!is_id(id)) token.refuse("ids", "ids of tokens");
         (text_seen ? parts_.end : parts_.start).push_back(id.get<int32_t>());
       }
     }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <functional>
+#include <numeric>
 #include <queue>
 
 #include "weft/base/error.h"
@@ -15,17 +16,24 @@ constexpr size_t max_short = 64;  // symbols; beyond, merge_long is faster
 
 }  // namespace
 
-BpeRules::BpeRules(const std::vector<BpeRule>& rules) {
+BpeRules::BpeRules(const std::vector<BpeRule>& rules)
+    : BpeRules(rules, [&] {
+        std::vector<int32_t> ranks(rules.size());
+        std::iota(ranks.begin(), ranks.end(), 0);
+        return ranks;
+      }()) {}
+
+BpeRules::BpeRules(const std::vector<BpeRule>& rules, const std::vector<int32_t>& ranks) {
   const size_t slots = std::bit_ceil(2 * rules.size() + 2);
   mask_ = slots - 1;
   shift_ = 64 - std::countr_zero(slots);
   slots_.assign(slots, {empty, {no_rule, -1}});
-  for (size_t rank = 0; rank < rules.size(); ++rank) {
-    const BpeRule& rule = rules[rank];
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const BpeRule& rule = rules[i];
     const uint64_t key = key_of(rule.left, rule.right);
     size_t at = place(key);
     while (slots_[at].key != empty && slots_[at].key != key) at = (at + 1) & mask_;
-    slots_[at] = {key, {int32_t(rank), rule.merged}};
+    slots_[at] = {key, {ranks[i], rule.merged}};
   }
 }
 

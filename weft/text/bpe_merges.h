@@ -23,8 +23,10 @@ class BpeRules {
   };
   static constexpr int32_t no_rule = INT32_MAX;
 
-  // Of two rules for a pair the later one counts. Ids are >= 0.
+  // Of two rules for a pair the later one counts. Ids are not -1.
   explicit BpeRules(const std::vector<BpeRule>& rules);
+  // With a rank for each rule, of which some may be equal.
+  BpeRules(const std::vector<BpeRule>& rules, const std::vector<int32_t>& ranks);
 
   Match find(int32_t left, int32_t right) const {
     const uint64_t key = key_of(left, right);

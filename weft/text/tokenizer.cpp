@@ -6,25 +6,30 @@
 #include "weft/text/bpe.h"
 #include "weft/text/byte_tokenizer.h"
 #include "weft/text/char_tokenizer.h"
+#include "weft/text/spm.h"
 
 namespace weft {
 namespace {
 
 struct Kind {
   std::string_view name;
-  std::unique_ptr<Tokenizer> (*read)(const JsonReader& fields);
+  std::unique_ptr<Tokenizer> (*read)(const JsonReader& fields, const std::string& what);
 };
 
 // Every tokenizer with a file format of ours.
 constexpr Kind kinds[] = {
     {"byte",
-     [](const JsonReader& fields) -> std::unique_ptr<Tokenizer> {
+     [](const JsonReader& fields, const std::string&) -> std::unique_ptr<Tokenizer> {
        fields.allow_only({"format", "version", "name"});
        return std::make_unique<ByteTokenizer>();
      }},
     {"char",
-     [](const JsonReader& fields) -> std::unique_ptr<Tokenizer> {
+     [](const JsonReader& fields, const std::string&) -> std::unique_ptr<Tokenizer> {
        return std::make_unique<CharTokenizer>(CharTokenizer::from_fields(fields));
+     }},
+    {"spm",
+     [](const JsonReader& fields, const std::string& what) -> std::unique_ptr<Tokenizer> {
+       return std::make_unique<SpmTokenizer>(SpmTokenizer::from_fields(fields, what));
      }},
 };
 
@@ -63,7 +68,7 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const Json& json, const std::stri
   const std::string& name = reader.string("name");
   std::string names;
   for (const Kind& kind : kinds) {
-    if (kind.name == name) return kind.read(reader);
+    if (kind.name == name) return kind.read(reader, what);
     names += format("{}\"{}\"", names.empty() ? "" : " or ", kind.name);
   }
   reader.refuse("name", names);

@@ -142,7 +142,7 @@ TEST(TokenizerFile, Hostile) {
     EXPECT_ERROR(data, sentence, parse(R"({"format":"weft-tokenizer","version":1)" + fields + "}"));
   };
   refused("", "\"name\" is missing");
-  refused(R"(,"name":"bpe")", "\"name\" must be \"byte\" or \"char\", got \"bpe\"");
+  refused(R"(,"name":"bpe")", "\"name\" must be \"byte\" or \"char\" or \"spm\", got \"bpe\"");
   refused(R"(,"name":1)", "\"name\" must be a string");
   refused(R"(,"name":"char")", "\"characters\" is missing");
   refused(R"(,"name":"char","characters":"")", "at least one character");

@@ -89,8 +89,10 @@ TEST(Tokenizers, GgufFilesHaveVocabularies) {
   EXPECT_EQ(tokenizer->encode("a b"), (std::vector<int32_t>{'a', ' ', 'b'}));
   EXPECT_EQ(tokenizer->start_tokens(), std::vector<int32_t>{7});
   write_file_atomic(dir / "s.gguf", gguf_file("llama"));
-  EXPECT_ERROR(data, "the tokenizer model \"llama\" is not supported",
+  EXPECT_ERROR(data, "the key \"tokenizer.ggml.scores\" is missing",
                read_tokenizer(dir / "s.gguf"));
+  write_file_atomic(dir / "t.gguf", gguf_file("t5"));
+  EXPECT_ERROR(data, "the tokenizer model \"t5\" is not supported", read_tokenizer(dir / "t.gguf"));
 }
 
 TEST(Dataset, PreparesAgainOverWhatIsThere) {

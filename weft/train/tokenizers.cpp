@@ -10,13 +10,28 @@
 #include "weft/text/bpe_train.h"
 #include "weft/text/byte_tokenizer.h"
 #include "weft/text/char_tokenizer.h"
+#include "weft/text/spm.h"
 
 namespace weft::train {
 namespace {
 
+std::string key(const char* name) {
+  return std::string("tokenizer.ggml.") + name;
+}
+
+std::unique_ptr<Tokenizer> spm_from_gguf(const GgufMetadata& metadata, const std::string& path) {
+  SpmParts parts{metadata.strings(key("tokens")), metadata.reals(key("scores")),
+                 metadata.integers(key("token_type"))};
+  if (metadata.boolean_or(key("add_bos_token"), true))
+    parts.start = {int32_t(metadata.integer(key("bos_token_id"), 0, INT32_MAX))};
+  if (metadata.boolean_or(key("add_eos_token"), false))
+    parts.end = {int32_t(metadata.integer(key("eos_token_id"), 0, INT32_MAX))};
+  return std::make_unique<SpmTokenizer>(std::move(parts), path);
+}
+
 std::unique_ptr<Tokenizer> read_gguf_tokenizer(const std::string& path) {
   const GgufMetadata metadata = read_gguf_metadata(path);
-  const auto key = [](const char* name) { return std::string("tokenizer.ggml.") + name; };
+  if (metadata.string(key("model")) == "llama") return spm_from_gguf(metadata, path);
   GgufVocabulary vocabulary;
   vocabulary.model = metadata.string(key("model"));
   vocabulary.tokens = metadata.strings(key("tokens"));

@@ -1,0 +1,84 @@
+#include "weft/text/spm.h"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+#include "tests/expect_error.h"
+#include "weft/base/format.h"
+#include "weft/base/json.h"
+
+namespace weft {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+// <unk>, <s>, </s>, the bytes from 3 on, then tokens with scores from 259 on.
+SpmParts parts_with(const std::vector<std::pair<std::string, double>>& tokens) {
+  SpmParts parts{{"<unk>", "<s>", "</s>"}, {0, 0, 0}, {2, 3, 3}};
+  const auto add = [&](const std::string& token, double score, int64_t type) {
+    parts.tokens.push_back(token), parts.scores.push_back(score), parts.types.push_back(type);
+  };
+  for (int b = 0; b < 256; ++b) add(format("<0x{:02X}>", b), 0, SpmParts::byte);
+  for (const auto& [token, score] : tokens) add(token, score, SpmParts::normal);
+  parts.start = {1};
+  return parts;
+}
+const std::vector<std::pair<std::string, double>> tokens = {
+    {"\u2581", -9}, {"a", -8}, {"b", -7}, {"ab", -2}, {"\u2581a", -1}, {"ba", -2}};
+
+TEST(Spm, MergesTheBestScoreAndTheLeftmostOfEqualOnes) {
+  const SpmTokenizer tokenizer(parts_with(tokens), "m.gguf");
+  EXPECT_EQ(tokenizer.encode("ab"), (Ids{263, 261}));        // _a b
+  EXPECT_EQ(tokenizer.encode("bab"), (Ids{259, 264, 261}));  // _ ba b, though ab is as good
+  EXPECT_EQ(tokenizer.encode(""), Ids{});
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("b ab")), " b ab");
+}
+
+TEST(Spm, CharactersWithoutATokenAreBytes) {
+  const SpmTokenizer tokenizer(parts_with(tokens), "m.gguf");
+  EXPECT_EQ(tokenizer.encode("\u00e9"), (Ids{259, 3 + 0xC3, 3 + 0xA9}));
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("b\u00e9")), " b\u00e9");
+  EXPECT_EQ(tokenizer.piece(3 + 0x0A), "\n");
+}
+
+TEST(Spm, ControlTokensAreFoundUnlessTextIsPlain) {
+  const SpmTokenizer tokenizer(parts_with(tokens), "m.gguf");
+  EXPECT_EQ(tokenizer.encode("</s>a"), (Ids{2, 263}));
+  EXPECT_EQ(tokenizer.encode_plain("</s>a").size(), 6u);
+  EXPECT_EQ(tokenizer.added_token("</s>"), 2);
+  EXPECT_TRUE(tokenizer.is_special(2));
+  EXPECT_FALSE(tokenizer.is_special(260));
+  EXPECT_EQ(tokenizer.start_tokens(), Ids{1});
+}
+
+TEST(Spm, WhatIsWrittenReadsAsTheSame) {
+  const SpmTokenizer tokenizer(parts_with(tokens), "m.gguf");
+  const auto read = tokenizer_from_json(tokenizer.to_json(), "t.json");
+  EXPECT_EQ(dump_json(read->to_json()), dump_json(tokenizer.to_json()));
+  EXPECT_EQ(read->encode("b ab\u00e9"), tokenizer.encode("b ab\u00e9"));
+}
+
+TEST(Spm, Hostile) {
+  const auto refused = [](const std::string& sentence, auto&& change) {
+    SpmParts parts = parts_with(tokens);
+    change(parts);
+    EXPECT_ERROR(data, sentence, SpmTokenizer(parts, "m.gguf"));
+  };
+  refused("0 tokens", [](SpmParts& p) { p = {}; });
+  refused("265 tokens, 3 scores", [](SpmParts& p) { p.scores.resize(3); });
+  refused("and 264 types", [](SpmParts& p) { p.types.pop_back(); });
+  refused("must be UTF-8 of 1 to 256", [](SpmParts& p) { p.tokens[260] = ""; });
+  refused("must be UTF-8 of 1 to 256", [](SpmParts& p) { p.tokens[260] = "\xFF"; });
+  refused("must be UTF-8 of 1 to 256", [](SpmParts& p) { p.tokens[260] = std::string(257, 'a'); });
+  refused("score of token 260", [](SpmParts& p) { p.scores[260] = NAN; });
+  refused("must be a byte like <0x41>", [](SpmParts& p) { p.tokens[3] = "<0x-1>"; });
+  refused("the byte 0x00 has no token", [](SpmParts& p) { p.tokens[3] = "<0x01>"; });
+  refused("the token \"a\" appears twice", [](SpmParts& p) { p.tokens[261] = "a"; });
+  refused("has the id 265", [](SpmParts& p) { p.start = {265}; });
+  EXPECT_ERROR(data, "not UTF-8 at byte 1",
+               SpmTokenizer(parts_with(tokens), "m.gguf").encode("a\xFF"));
+  EXPECT_ERROR(user, "265 is not a token", SpmTokenizer(parts_with(tokens), "m").piece(265));
+}
+
+}  // namespace
+}  // namespace weft
