@@ -1,6 +1,7 @@
 // Hugging Face's tokenizer.json for byte-level BPE. What the library would do and Weft does not is
 // refused by name; padding and truncation, which are about batches, are left to others.
 #include <algorithm>
+#include <unordered_map>
 
 #include "weft/base/error.h"
 #include "weft/base/json.h"
