@@ -34,6 +34,7 @@ void row(const Output& output, const std::string& what, const std::string& shape
   else
     std::printf("%-22s %-24s %10s  %10.3f %s\n", what.c_str(), shape.c_str(),
                 format_duration(seconds).c_str(), rate, unit);
+  std::fflush(stdout);
 }
 
 // Products in the form of a training step's forward pass, nothing packed before; the limit is the
