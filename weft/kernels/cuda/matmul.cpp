@@ -43,6 +43,8 @@ void check_supported(const Matmul& p) {
   if (p.batch != 1 || p.pre_activation || p.residual || p.a.packed || p.b.packed)
     user_error("{}: batches, pre_activation, residual and packed operands are not for the GPU yet",
                shape);
+  if (p.activation != Matmul::none && p.activation != Matmul::gelu_tanh)
+    user_error("{}: this activation is not for the GPU yet", shape);
   if (p.accumulate && p.out != DType::f32)
     user_error("{}: a sum is added to C in f32 only, got bf16", shape);
   if (p.out == DType::f32 && (p.bias || p.activation != Matmul::none))

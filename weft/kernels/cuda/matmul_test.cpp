@@ -286,6 +286,9 @@ TEST_F(CudaMatmul, WhatItCannotTakeIsRefusedByName) {
   p.a.row_stride = 20;
   EXPECT_ERROR(user, "multiples of 8", matmul(gpu_->stream(), p));
   p = x.params();
+  p.activation = Matmul::gelu_tanh_grad;
+  EXPECT_ERROR(user, "this activation", matmul(gpu_->stream(), p));
+  p = x.params();
   p.accumulate = true;
   EXPECT_ERROR(user, "f32 only", matmul(gpu_->stream(), p));
 }
