@@ -48,4 +48,21 @@ constexpr int descriptor_step(bool turned) {
   return (turned ? reduced_per_instruction * row_bytes : reduced_per_instruction * 2) >> 4;
 }
 
+// A place in a ring of stages in shared memory. phase: the parity of the barriers' phases in this
+// round; whoever fills stages waits for the other parity, which at first counts as passed.
+template <int stages>
+struct RingPlace {
+  int stage = 0;
+  unsigned phase = 0;
+
+  constexpr void advance() {
+    if (++stage == stages) stage = 0, phase ^= 1;
+  }
+  constexpr void skip(int count) {
+    stage += count;
+    phase ^= stage / stages & 1;
+    stage %= stages;
+  }
+};
+
 }  // namespace weft::kernels::cuda

@@ -17,7 +17,7 @@ struct Consumer {
   float o[sums], x[scores];
   u32 weights[scores / 2];  // softmax of a block as bf16, in the layout of operand A
   RowState chunk, all;
-  Stage stage;
+  Stage place;
 
   INLINE void issue_scores(int stage_at) {
 #pragma unroll
@@ -45,12 +45,12 @@ struct Consumer {
   // The first block: scores, softmax.
   template <bool masked>
   INLINE void begin(int blocks) {
-    barrier_wait(at.k_full + 8 * stage.at, stage.phase);
+    barrier_wait(at.k_full + 8 * place.stage, place.phase);
     wgmma_fence();
-    issue_scores(stage.at);
+    issue_scores(place.stage);
     wgmma_wait<0>();
     settle(x);
-    release(at.k_empty + 8 * stage.at);
+    release(at.k_empty + 8 * place.stage);
     if (blocks == 1) release(at.q_empty);
     if (masked) mask_scores(x, position, column, p.kv_len);
     float decay[2];
@@ -61,19 +61,19 @@ struct Consumer {
   // Scores of block j with the products of block j - 1.
   template <bool masked>
   INLINE void step(int j, int blocks) {
-    const Stage before = stage;
-    stage.advance();
+    const Stage before = place;
+    place.advance();
     const bool new_chunk = j % chunk_blocks == 0, was_new = (j - 1) % chunk_blocks == 0;
-    barrier_wait(at.k_full + 8 * stage.at, stage.phase);
+    barrier_wait(at.k_full + 8 * place.stage, place.phase);
     named_barrier(2 + group, 256);
     wgmma_fence();
-    issue_scores(stage.at);
-    barrier_wait(at.v_full + 8 * before.at, before.phase);
-    issue_values(before.at, !was_new);
+    issue_scores(place.stage);
+    barrier_wait(at.v_full + 8 * before.stage, before.phase);
+    issue_values(before.stage, !was_new);
     named_barrier_arrive(3 - group, 256);
     wgmma_wait<1>();
     settle(x);
-    release(at.k_empty + 8 * stage.at);
+    release(at.k_empty + 8 * place.stage);
     if (j == blocks - 1) release(at.q_empty);
     if (masked) mask_scores(x, position, column + j * s.key_block, p.kv_len);
     RowState ended = chunk;
@@ -82,7 +82,7 @@ struct Consumer {
     softmax_block(x, chunk, decay, p.scale_log2);
     wgmma_wait<0>();
     settle(o);
-    release(at.v_empty + 8 * before.at);
+    release(at.v_empty + 8 * before.stage);
     pack_weights();
     if (new_chunk) {
       end_chunk(ended, j == chunk_blocks);
@@ -103,12 +103,12 @@ struct Consumer {
   }
 
   INLINE void finish(int blocks) {
-    barrier_wait(at.v_full + 8 * stage.at, stage.phase);
-    issue_values(stage.at, (blocks - 1) % chunk_blocks != 0);
+    barrier_wait(at.v_full + 8 * place.stage, place.phase);
+    issue_values(place.stage, (blocks - 1) % chunk_blocks != 0);
     wgmma_wait<0>();
     settle(o);
-    release(at.v_empty + 8 * stage.at);
-    stage.advance();
+    release(at.v_empty + 8 * place.stage);
+    place.advance();
     add_chunk(o, chunk, all, blocks <= chunk_blocks, total, p.scale_log2);
   }
 

@@ -5,13 +5,7 @@
 struct Places {
   u32 q, k, v, total, q_full, q_empty, k_full, k_empty, v_full, v_empty, tile;
 };
-struct Stage {
-  int at = 0;
-  u32 phase = 0;
-  INLINE void advance() {
-    if (++at == s.stages) at = 0, phase ^= 1;
-  }
-};
+using Stage = RingPlace<s.stages>;
 
 INLINE void load_rows(u32 to, const TensorMap* map, int rows, int head, int row, int segment,
                       u32 full) {
@@ -28,7 +22,7 @@ INLINE void announce(const Places& at, u32 q_phase, int index) {
 
 INLINE void produce(const Places& at, const TensorMap* q, const TensorMap* k, const TensorMap* v,
                     const AttentionArguments& p) {
-  Stage stage;
+  Stage place;
   u32 q_phase = 0;
   int index = blockIdx.x;
   for (; index < attention_tiles(p); q_phase ^= 1) {
@@ -36,16 +30,16 @@ INLINE void produce(const Places& at, const TensorMap* q, const TensorMap* k, co
     const AttentionTile tile = attention_tile(p, s, index);
     const int kv_head = tile.head / (p.q_heads / p.kv_heads);
 #pragma unroll 1
-    for (int j = 0; j < tile.blocks; ++j, stage.advance()) {
-      const u32 offset = stage.at * key_bytes(s), barrier = stage.at * 8;
-      barrier_wait(at.k_empty + barrier, stage.phase ^ 1);
+    for (int j = 0; j < tile.blocks; ++j, place.advance()) {
+      const u32 offset = place.stage * key_bytes(s), barrier = place.stage * 8;
+      barrier_wait(at.k_empty + barrier, place.phase ^ 1);
       load_rows(at.k + offset, k, s.key_block, kv_head, j * s.key_block, tile.segment,
                 at.k_full + barrier);
       if (j == 0) {
         announce(at, q_phase, index);
         load_rows(at.q, q, attention_rows, tile.head, tile.q, tile.segment, at.q_full);
       }
-      barrier_wait(at.v_empty + barrier, stage.phase ^ 1);
+      barrier_wait(at.v_empty + barrier, place.phase ^ 1);
       load_rows(at.v + offset, v, s.key_block, kv_head, j * s.key_block, tile.segment,
                 at.v_full + barrier);
     }

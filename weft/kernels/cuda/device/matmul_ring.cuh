@@ -6,9 +6,8 @@ constexpr u32 stage_bytes = a_stage_bytes(s) + b_stage_bytes(s);
 
 // What everybody computes alike: the pieces of this cluster in their order, and a place in the
 // ring.
-struct Walk {
-  int tiles_m, tiles_n, tiles, steps, at, stage = 0;
-  u32 phase = 0;
+struct Walk : RingPlace<s.stages> {
+  int tiles_m, tiles_n, tiles, steps, at;
   INLINE Walk(const MatmulArguments& p)
       : tiles_m((p.m + s.tile_m * s.cluster - 1) / (s.tile_m * s.cluster)),
         tiles_n((p.n + s.tile_n - 1) / s.tile_n),
@@ -21,14 +20,6 @@ struct Walk {
     tile = tile_at(piece.tile, tiles_m, tiles_n, s.group);
     at += gridDim.x / s.cluster;
     return true;
-  }
-  INLINE void advance() {
-    if (++stage == s.stages) stage = 0, phase ^= 1;
-  }
-  INLINE void skip(int count) {
-    stage += count;
-    phase ^= stage / s.stages & 1;
-    stage %= s.stages;
   }
 };
 
