@@ -103,7 +103,7 @@ std::unique_ptr<CudaKernel> CudaDevice::load(const cuda::KernelSource& source, i
     resource_error("kernel {} is for compute capability 9.0; {} has {}.{}", source.name, name_,
                    capability_ / 10, capability_ % 10);
   make_current();
-  return std::make_unique<CudaKernel>(source, cuda::compile(source, cache_), shared_bytes);
+  return std::make_unique<CudaKernel>(source.name, cuda::compile(source, cache_), shared_bytes);
 }
 
 CudaStream::CudaStream(CudaDevice& device) : device_(device) {
@@ -181,10 +181,9 @@ void CudaGraph::launch(CudaStream& stream) {
   check(driver().graph_launch(executable_, stream.handle()), "cuGraphLaunch");
 }
 
-CudaKernel::CudaKernel(const cuda::KernelSource& source, cuda::KernelBinary binary,
-                       int shared_bytes)
-    : name_(source.name), binary_(std::move(binary)), shared_bytes_(unsigned(shared_bytes)) {
-  check(driver().module_load(&module_, binary_.cubin.data()), "cuModuleLoadData", name_);
+CudaKernel::CudaKernel(const std::string& name, const cuda::KernelBinary& binary, int shared_bytes)
+    : name_(name), shared_bytes_(unsigned(shared_bytes)) {
+  check(driver().module_load(&module_, binary.cubin.data()), "cuModuleLoadData", name_);
   check(driver().module_function(&function_, module_, name_.c_str()), "cuModuleGetFunction", name_);
   if (shared_bytes > 0)
     check(driver().set_function_attribute(function_, cuda::dynamic_shared, shared_bytes),

@@ -90,19 +90,17 @@ class CudaKernel {
     unsigned blocks_x = 1, blocks_y = 1, blocks_z = 1, threads = 1;
   };
   // shared_bytes: dynamic shared memory of every launch.
-  CudaKernel(const cuda::KernelSource& source, cuda::KernelBinary binary, int shared_bytes);
+  CudaKernel(const std::string& name, const cuda::KernelBinary& binary, int shared_bytes);
   ~CudaKernel();
   CudaKernel(const CudaKernel&) = delete;
   CudaKernel& operator=(const CudaKernel&) = delete;
 
   const std::string& name() const { return name_; }
-  const cuda::KernelBinary& binary() const { return binary_; }
   // `arguments`: the address of each parameter.
   void launch(CudaStream& stream, const Shape& shape, void** arguments) const;
 
  private:
   std::string name_;
-  cuda::KernelBinary binary_;
   unsigned shared_bytes_;
   cuda::Handle module_ = nullptr, function_ = nullptr;
 };
@@ -123,10 +121,8 @@ class CudaDevice final : public Device {
 
   int multiprocessors() const { return multiprocessors_; }
   int64_t l2_bytes() const { return l2_bytes_; }
-  size_t memory_bytes() const { return memory_bytes_; }
   // Major version times 10 plus minor: 90 for Hopper.
   int capability() const { return capability_; }
-  cuda::KernelCache& cache() { return cache_; }
 
   // The kernel known by `id`; the first call for an id compiles what `source` returns (or takes it
   // from the cache on disk) and loads it.
@@ -142,7 +138,7 @@ class CudaDevice final : public Device {
   std::unique_ptr<CudaKernel> load(const cuda::KernelSource& source, int shared_bytes);
   void make_current() const;
 
-  int index_;
+  int index_;  // the driver's handle of a device too
   cuda::Handle context_ = nullptr;
   std::string name_;
   int multiprocessors_ = 0, capability_ = 0;

@@ -23,11 +23,7 @@ enum DeviceAttribute : int {
   capability_minor = 76,
   block_shared_bytes = 97,  // at most, opted into
 };
-enum FunctionAttribute : int {
-  function_local_bytes = 3,
-  function_registers = 4,
-  dynamic_shared = 8
-};
+enum FunctionAttribute : int { dynamic_shared = 8 };  // bytes a block, opted into
 
 // A tensor map: how the copy engine cuts a matrix into boxes. Passed to kernels by value.
 struct alignas(64) TensorMap {
@@ -37,11 +33,9 @@ struct alignas(64) TensorMap {
 // X(member, symbol, parameters)
 #define WEFT_CUDA_DRIVER(X)                                                                        \
   X(init, cuInit, (unsigned))                                                                      \
-  X(driver_version, cuDriverGetVersion, (int*))                                                    \
   X(error_name, cuGetErrorName, (Status, const char**))                                            \
   X(error_text, cuGetErrorString, (Status, const char**))                                          \
   X(device_count, cuDeviceGetCount, (int*))                                                        \
-  X(device_get, cuDeviceGet, (int*, int))                                                          \
   X(device_name, cuDeviceGetName, (char*, int, int))                                               \
   X(device_memory, cuDeviceTotalMem_v2, (size_t*, int))                                            \
   X(device_attribute, cuDeviceGetAttribute, (int*, DeviceAttribute, int))                          \
@@ -57,7 +51,6 @@ struct alignas(64) TensorMap {
   X(fill_bytes, cuMemsetD8Async, (DeviceAddress, unsigned char, size_t, Handle))                   \
   X(stream_create, cuStreamCreate, (Handle*, unsigned))                                            \
   X(stream_destroy, cuStreamDestroy_v2, (Handle))                                                  \
-  X(stream_synchronize, cuStreamSynchronize, (Handle))                                             \
   X(stream_query, cuStreamQuery, (Handle))                                                         \
   X(begin_capture, cuStreamBeginCapture_v2, (Handle, int))                                         \
   X(end_capture, cuStreamEndCapture, (Handle, Handle*))                                            \
@@ -73,7 +66,6 @@ struct alignas(64) TensorMap {
   X(module_load, cuModuleLoadData, (Handle*, const void*))                                         \
   X(module_unload, cuModuleUnload, (Handle))                                                       \
   X(module_function, cuModuleGetFunction, (Handle*, Handle, const char*))                          \
-  X(function_attribute, cuFuncGetAttribute, (int*, FunctionAttribute, Handle))                     \
   X(set_function_attribute, cuFuncSetAttribute, (Handle, FunctionAttribute, int))                  \
   X(launch, cuLaunchKernel,                                                                        \
     (Handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Handle, void**, \
