@@ -21,6 +21,8 @@ TEST(Toml, ValuesByFlag) {
                                                  {"out", "--a b"},
                                                  {"qk-norm", "true"}}));
   EXPECT_EQ(parse_toml("", "c.toml"), Values{});
+  EXPECT_EQ(parse_toml("out = \"\\\"\xc3\xa9\" # \xc3\xa9\nx = ''", "c.toml"),
+            (Values{{"out", "\"\xc3\xa9"}, {"x", ""}}));
   const weft::testing::TempDirectory directory;
   write_file_atomic(directory / "c.toml", "steps = 7");
   EXPECT_EQ(read_toml(directory / "c.toml"), (Values{{"steps", "7"}}));
@@ -37,6 +39,8 @@ TEST(Toml, RefusesWhatNoFlagCanBe) {
   refused("\"\" = 1", "a key must be the name of a flag such as lr or min_lr, got \"\"");
   refused("\"a=b\\n\" = 1", "got \"a=b\\x0a\"");
   refused("-x = 1", "got \"-x\"");
+  refused("a = 1\nlr = \xcf\xb4", "c.toml: line 2: outside of quotes and comments only ASCII");
+  refused("a = \"\"\"x\"\"\"", "c.toml: line 1: a string must be in one pair of quotes");
   refused("min-lr = 1\nmin_lr = 2", "min-lr is given twice");
 }
 
