@@ -14,6 +14,7 @@
 #include "weft/cli/train_session.h"
 #include "weft/engine/generate.h"
 #include "weft/text/story_grammar.h"
+#include "weft/train/tokenizers.h"
 
 namespace weft::cli {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 struct Options {
   std::string text, out = "weft-demo";
   bool resume = false;
-  int64_t steps = 4000, seed = 1;
+  int64_t steps = 2400, seed = 1;
   Compute compute;
   Output output;
 };
@@ -36,10 +37,10 @@ std::string data_of(const Options& o) {
 
 train::TrainConfig config_of(const Options& o) {
   train::TrainConfig c;
-  c.model = {.context = 256, .layers = 4, .heads = 4, .width = 128};
-  c.batch = 4, c.steps = o.steps, c.seed = o.seed;
-  c.lr = 4e-3, c.min_lr = 2e-4, c.warmup = 60, c.beta2 = 0.98;
-  c.eval_every = 500, c.checkpoint_every = 500;
+  c.model = {.architecture = "llama", .context = 256, .layers = 4, .heads = 4, .width = 128};
+  c.batch = 8, c.steps = o.steps, c.seed = o.seed;
+  c.lr = 4e-3, c.min_lr = 1e-4, c.warmup = 60, c.beta2 = 0.98;
+  c.eval_every = 250, c.checkpoint_every = 250;
   return c;
 }
 
@@ -50,14 +51,17 @@ void prepare_data(const Options& o) {
     return;
   }
   constexpr size_t train_bytes = 6 << 20, val_bytes = 128 << 10;
+  constexpr int64_t vocab_size = 768;
   const StoryEntropy entropy = story_entropy();
   log_info(format(
       "{} of stories from a grammar that can tell about 10^{:.0f} of them; its entropy is {:.3f} "
-      "nats a character",
-      format_bytes(double(train_bytes)), std::log10(entropy.stories), entropy.nats_per_character));
-  train::write_dataset(make_story_corpus(uint64_t(o.seed), train_bytes),
-                       make_story_corpus(uint64_t(o.seed), val_bytes, StorySplit::validation),
-                       "char", data_of(o));
+      "bits a byte",
+      format_bytes(double(train_bytes)), std::log10(entropy.stories),
+      entropy.nats_per_character / std::log(2.0)));
+  const std::string train = make_story_corpus(uint64_t(o.seed), train_bytes);
+  const std::string val = make_story_corpus(uint64_t(o.seed), val_bytes, StorySplit::validation);
+  train::write_dataset(train, val, *train::make_tokenizer("bpe", vocab_size, train, val),
+                       data_of(o));
 }
 
 std::unique_ptr<train::Trainer> open(const Options& o) {
@@ -88,6 +92,11 @@ std::vector<std::string> tell(const Options& o, const std::string& prompt, int64
   return texts;
 }
 
+// Stories are ASCII: a character is a byte.
+double grammar_bits_per_byte() {
+  return story_entropy().nats_per_character / std::log(2.0);
+}
+
 struct Summary {
   train::TrainResult result;
   double bits_per_byte = 0;
@@ -107,7 +116,6 @@ StoryScore score_of(const std::vector<std::string>& texts) {
 }
 
 void report(const Options& o, const Summary& s) {
-  const StoryEntropy entropy = story_entropy();
   const bool stories = o.text.empty();
   if (o.output.json) {
     Json json{{"event", "demo"},
@@ -118,18 +126,18 @@ void report(const Options& o, const Summary& s) {
               {"tokens_per_second", s.result.tokens_per_second},
               {"samples", s.samples}};
     if (stories)
-      json.update(Json{{"grammar_entropy", entropy.nats_per_character},
+      json.update(Json{{"grammar_bits_per_byte", grammar_bits_per_byte()},
                        {"stories", s.score.stories},
                        {"accepted", s.score.accepted}});
     return print_json(json);
   }
-  std::printf("\nHeld-out loss %.4f nats a character (%.4f bits a byte)", *s.result.val_loss,
+  std::printf("\nHeld-out loss %.4f nats a token, %.4f bits a byte", *s.result.val_loss,
               s.bits_per_byte);
   if (stories)
     std::printf(
-        "; the grammar's own entropy is %.4f.\nOf %lld stories that it finished at "
+        "; the grammar's own entropy is %.4f bits.\nOf %lld stories that it finished at "
         "temperature %.1f, the grammar accepts %lld (%.0f%%).\n",
-        entropy.nats_per_character, static_cast<long long>(s.score.stories), temperature,
+        grammar_bits_per_byte(), static_cast<long long>(s.score.stories), temperature,
         static_cast<long long>(s.score.accepted), 100 * s.score.share());
   else
     std::printf(".\n");
@@ -160,13 +168,14 @@ void run_demo(const Options& o) {
     return;
   }
   const train::SplitInfo& val = trainer->data().info().val;
-  s.bits_per_byte =
-      s.result.val_loss.value_or(NAN) * double(val.tokens - 1) / std::log(2.0) / double(val.bytes);
+  const double bytes_per_token = double(val.bytes) / double(val.tokens - 1);
+  s.bits_per_byte = s.result.val_loss.value_or(NAN) / std::log(2.0) / bytes_per_token;
   std::vector<PlotReference> references;
   if (o.text.empty())
-    references.push_back({"the grammar's entropy", story_entropy().nats_per_character});
+    references.push_back(
+        {"the grammar's entropy", story_entropy().nats_per_character * bytes_per_token});
   write_loss_plot(run_of(o), references);
-  s.samples = tell(o, "\n", 64);
+  s.samples = tell(o, o.text.empty() ? "." + std::string(kStoryEnd) : "\n", 64);
   if (o.text.empty()) s.score = score_of(s.samples);
   report(o, s);
 }
