@@ -112,7 +112,7 @@ std::string Progress::tail(bool finished) const {
 std::string Progress::line(bool finished) const {
   const Terminal& terminal = options_.terminal;
   const double share = double(step_) / double(total_);
-  const std::string percent = format("{:3.0f}%", std::floor(share * 100));
+  std::string percent = format("{:3.0f}%", std::floor(share * 100));
   const int columns = std::clamp(terminal.columns / 4, kMinBar, kMaxBar);
   std::string text =
       paint(terminal, "1", title_) + " " + bar(terminal, share, columns) + " " + percent;

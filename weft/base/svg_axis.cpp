@@ -65,7 +65,7 @@ double round_step(PlotRange range, int count) {
 
 std::vector<PlotTick> axis_ticks(PlotRange range, bool log, int count) {
   if (log) {
-    const std::vector<PlotTick> ticks = log_ticks(range, count);
+    std::vector<PlotTick> ticks = log_ticks(range, count);
     if (ticks.size() >= 2) return ticks;
   }
   return linear_ticks(range, count);
