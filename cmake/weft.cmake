@@ -52,6 +52,7 @@ function(weft_folder name)
   if(tests AND NOT WEFT_FUZZ)
     add_executable(weft_${name}_test ${tests})
     target_link_libraries(weft_${name}_test PRIVATE weft_${name} rapidcheck GTest::gtest_main)
+    target_compile_options(weft_${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)  # quick to compile
     add_test(NAME ${name} COMMAND weft_${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endif()
   if(benches AND benchmark_FOUND AND NOT WEFT_FUZZ)
