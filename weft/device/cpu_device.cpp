@@ -47,10 +47,10 @@ BufferPtr CpuDevice::allocate(size_t bytes) {
 }
 
 void CpuDevice::copy_from_host(std::byte* to, const std::byte* from, size_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memcpy(to, from, bytes);  // of nothing, the address may be null
 }
 void CpuDevice::copy_to_host(std::byte* to, const std::byte* from, size_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
 }  // namespace weft
