@@ -21,30 +21,43 @@ toml::table parse(std::string_view text, const std::string& what) {
   }
 }
 
-// The end of the string, comment or character of `line` that begins at `at`; throws for what the
-// parser must not see: toml++ 3.3 runs into undefined behaviour at most letters that are not ASCII
-// where a name or a number could stand, and it is there that quotes of several lines would hide
-// them.
-size_t skip_one(std::string_view line, size_t at, const std::string& where) {
-  const char c = line[at];
-  if (c == '#') return line.size();
-  if (c != '"' && c != '\'') {
-    if (uint8_t(c) >= 0x80)
-      data_error("{}: outside of quotes and comments only ASCII characters are read", where);
-    return at + 1;
-  }
-  if (line.substr(at, 3) == std::string(3, c))
-    data_error("{}: a string must be in one pair of quotes, on one line", where);
-  size_t end = at + 1;
-  while (end < line.size() && line[end] != c) end += c == '"' && line[end] == '\\' ? 2 : 1;
-  return end + 1;
+bool is_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return uint8_t(c) < 0x80; });
 }
 
+// Where the string that begins at `at` has ended; npos if it does not end on this line.
+size_t string_end(std::string_view line, size_t at) {
+  const char quote = line[at];
+  for (++at; at < line.size() && line[at] != quote; ++at) at += quote == '"' && line[at] == '\\';
+  return at < line.size() ? at + 1 : line.npos;
+}
+
+// Whether the letters of `line` that are not ASCII are in a comment or in the string of `name =
+// "x"`.
+bool letters_in_place(std::string_view line) {
+  const size_t mark = line.find_first_of("\"'#");
+  if (!is_ascii(line.substr(0, mark))) return false;
+  if (mark == line.npos || line[mark] == '#') return true;
+  const size_t before = line.substr(0, mark).find_last_not_of(" \t");
+  const size_t end = string_end(line, mark);
+  if (before == line.npos || line[before] != '=' || end == line.npos) return false;
+  const size_t next = line.find_first_not_of(" \t\r", end);
+  return next == line.npos || line[next] == '#';
+}
+
+// Throws for what the parser must not see: toml++ 3.3 runs into undefined behaviour at most letters
+// that are not ASCII where a name or a number could stand, and quotes of several lines could hide
+// them. So such letters are read only where nothing else than a text can be.
 void check_characters(std::string_view text, const std::string& what) {
   for (int number = 1; !text.empty(); ++number) {
     const std::string_view line = text.substr(0, text.find('\n'));
-    const std::string where = format("{}: line {}", what, number);
-    for (size_t at = 0; at < line.size();) at = skip_one(line, at, where);
+    if (line.find("\"\"\"") != line.npos || line.find("'''") != line.npos)
+      data_error("{}: line {}: a string must be in one pair of quotes, on one line", what, number);
+    if (!is_ascii(line) && !letters_in_place(line))
+      data_error(
+          "{}: line {}: letters that are not ASCII are read only in comments and in the text of "
+          "name = \"text\"",
+          what, number);
     text.remove_prefix(std::min(line.size() + 1, text.size()));
   }
 }

@@ -39,7 +39,9 @@ TEST(Toml, RefusesWhatNoFlagCanBe) {
   refused("\"\" = 1", "a key must be the name of a flag such as lr or min_lr, got \"\"");
   refused("\"a=b\\n\" = 1", "got \"a=b\\x0a\"");
   refused("-x = 1", "got \"-x\"");
-  refused("a = 1\nlr = \xcf\xb4", "c.toml: line 2: outside of quotes and comments only ASCII");
+  refused("a = 1\nlr = \xcf\xb4", "c.toml: line 2: letters that are not ASCII");
+  refused("a = 1:\"-\xef\xbb\x9fl= 2", "c.toml: line 1: letters that are not ASCII");
+  refused("a = \"\xc3\xa9\" \xc3\xa9", "c.toml: line 1: letters that are not ASCII");
   refused("a = \"\"\"x\"\"\"", "c.toml: line 1: a string must be in one pair of quotes");
   refused("min-lr = 1\nmin_lr = 2", "min-lr is given twice");
 }
