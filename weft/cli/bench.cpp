@@ -1,4 +1,4 @@
-// weft bench gemm | attention | train | decode: how fast this machine runs the parts of a model,
+// weft bench gemm | attention | train | decode | dispatch: how fast this machine runs the parts of a model,
 // each beside its limit. The programs under bench/ go further and set the peers beside them.
 #include <chrono>
 #include <cmath>
@@ -83,6 +83,18 @@ void bench_attention(const Options& o) {
     row(o.output, "attention forward", shape, f, flop / f * 1e-12, "TFLOP/s");
     row(o.output, "attention both", shape, fb, 3.5 * flop / fb * 1e-12, "TFLOP/s");
   }
+}
+
+// What a kernel costs beyond its work: a chain of kernels that have almost none.
+void bench_dispatch(const Options& o) {
+  constexpr int kernels = 256;
+  auto chain = jit([](Tensor x) {
+    for (int i = 0; i < kernels; ++i) x = softmax(x);
+    return x;
+  });
+  const Tensor x = random_tensor({1, 16}, parse_dtype(o.dtype), 1);
+  const double s = median_seconds(o.runs * 20, [&] { chain(x); }) / kernels;
+  row(o.output, "dispatch", format("softmax of {}", x.dims().str()), s, 1e6 * s, "us a kernel");
 }
 
 train::TrainConfig small_gpt() {
@@ -171,6 +183,7 @@ void add_bench(CLI::App& app) {
       {"attention", "causal attention, forward and backward", bench_attention},
       {"train", "training steps of a small GPT and of GPT-2 124M", bench_train},
       {"decode", "one token after another of GPT-2 124M", bench_decode},
+      {"dispatch", "what starting a kernel costs", bench_dispatch},
   };
   for (const auto& [name, help, run] : parts) {
     auto o = std::make_shared<Options>();
