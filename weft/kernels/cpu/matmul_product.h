@@ -90,6 +90,8 @@ class Product {
       }
       if (last && whole && plain_) {
         x.out = c, x.out_stride = p_.c_row_stride;
+        for (int row = 0; row < 32; ++row, c += p_.c_row_stride)  // to be written at the end
+          __builtin_prefetch(c, 1), __builtin_prefetch(c + 16, 1);
         last = false;
       }
     }
