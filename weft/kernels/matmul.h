@@ -43,7 +43,8 @@ struct Matmul {
   void* scratch = nullptr;  // matmul_scratch_bytes; ref needs none
 };
 
-// For a stream of this many threads; depends on the sizes, the types and b.packed alone.
+// For a stream of this many threads; depends on the sizes, the types and b.packed alone. Enough for
+// fewer rows too: what is planned for the most tokens serves every batch.
 size_t matmul_scratch_bytes(const Matmul& params, int threads);
 
 // B laid out as the kernel reads it: for weights that are used many times. One layout for all

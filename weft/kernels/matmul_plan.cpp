@@ -107,8 +107,13 @@ MatmulPlan plan_matmul(const Matmul& p, int threads) {
   return plan;
 }
 
+// Fewer rows can need more: they may be shared out otherwise, with more that is packed.
 size_t matmul_scratch_bytes(const Matmul& params, int threads) {
-  return plan_matmul(params, threads).total_bytes;
+  size_t most = plan_matmul(params, threads).total_bytes;
+  Matmul fewer = params;
+  for (fewer.m -= matmul_panel; fewer.m > 0; fewer.m -= matmul_panel)
+    most = std::max(most, plan_matmul(fewer, threads).total_bytes);
+  return most;
 }
 
 size_t matmul_packed_bytes(int64_t k, int64_t n, DType dtype) {

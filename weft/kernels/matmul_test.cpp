@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "weft/kernels/cpu/vmath.h"
+#include "weft/kernels/matmul_plan.h"
 #include "weft/kernels/row_testing.h"
 
 namespace weft::kernels {
@@ -387,6 +388,19 @@ TEST(Matmul, CloseToF64) {
     compare_with_f64<bf16, float>({70, 90, 200}, form);
     compare_with_f64<float, float>({70, 90, 200}, form);
   }
+}
+
+TEST(Matmul, ScratchForManyRowsIsEnoughForFewer) {
+  for (const DType type : {DType::bf16, DType::f32})
+    for (const int64_t n : {48, 259, 1000})
+      for (const int threads : {1, 2, 3, 8}) {
+        Matmul p;
+        p.in = p.out = type, p.n = n, p.k = 48, p.m = 512;
+        p.a.row_stride = p.b.row_stride = p.k, p.a.col_stride = p.b.col_stride = 1;
+        const size_t most = matmul_scratch_bytes(p, threads);
+        for (p.m = 1; p.m < 512; ++p.m)
+          ASSERT_LE(plan_matmul(p, threads).total_bytes, most) << p.m << " " << n << " " << threads;
+      }
 }
 
 TEST(Matmul, TilesOfAmx) {
