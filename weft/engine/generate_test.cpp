@@ -163,6 +163,88 @@ TEST(Generate, EndsWhereItMust) {
   EXPECT_EQ(stopped.logprobs.size(), stopped.tokens.size());
 }
 
+// Where a stop string begins and ends within the tokens does not matter, and no part of it is seen.
+TEST(Generate, StopStringsEndATextAcrossTokens) {
+  Model model;
+  GenerateOptions options{.max_tokens = 60, .sampling = {.seed = 1}};
+  const Generated whole = generate(model.runner, tokenizer, {"one"}, options).texts[0];
+  for (const size_t length : {size_t(1), size_t(4), size_t(9)}) {
+    const size_t middle = whole.text.find_first_of("abcdefghijklmnopqrstuvwxyz", 20);
+    options.stop_strings = {"never\n", whole.text.substr(middle, length)};
+    std::string streamed;
+    const Generated got =
+        generate(model.runner, tokenizer, {"one"}, options, [&](size_t, std::string_view text) {
+          streamed += text;
+        }).texts[0];
+    const size_t at = whole.text.find(options.stop_strings[1]);
+    EXPECT_EQ(got.text, whole.text.substr(0, at));
+    EXPECT_EQ(streamed, got.text);
+    EXPECT_EQ(got.finish_reason, "stop");
+    EXPECT_LT(got.tokens.size(), whole.tokens.size());
+    EXPECT_EQ(got.logprobs.size(), got.tokens.size());
+  }
+}
+
+// An end that might have become a stop string is given when the text ends otherwise.
+TEST(Generate, TheBeginningOfAStopStringIsText) {
+  Model model;
+  const Generated whole =
+      generate(model.runner, tokenizer, {"one"}, {.max_tokens = 30, .sampling = {.seed = 1}})
+          .texts[0];
+  GenerateOptions options{.max_tokens = 30, .sampling = {.seed = 1}};
+  options.stop_strings = {whole.text.substr(whole.text.size() - 5) + "!?"};
+  std::string streamed;
+  const Generated got =
+      generate(model.runner, tokenizer, {"one"}, options, [&](size_t, std::string_view text) {
+        streamed += text;
+      }).texts[0];
+  EXPECT_EQ(got.text, whole.text);
+  EXPECT_EQ(streamed, whole.text);
+  EXPECT_EQ(got.finish_reason, "length");
+}
+
+TEST(Generate, PenaltyMindsThePromptAndTheText) {
+  Model model;
+  GenerateOptions options = greedy(30);
+  const Generated plain = generate(model.runner, tokenizer, {"Once"}, options).texts[0];
+  options.sampling.repetition_penalty = 100;
+  const Generated varied = generate(model.runner, tokenizer, {"Once"}, options).texts[0];
+  EXPECT_LT(std::set(plain.tokens.begin(), plain.tokens.end()).size(), 25u);
+  std::set<int32_t> seen{'O', 'n', 'c', 'e'};
+  for (const int32_t token : varied.tokens) EXPECT_TRUE(seen.insert(token).second) << token;
+}
+
+TEST(Generate, TellsAlternatives) {
+  Model model;
+  GenerateOptions options = greedy(5);
+  options.top_logprobs = 3;
+  const Generated got = generate(model.runner, tokenizer, {"Once"}, options).texts[0];
+  ASSERT_EQ(got.top_logprobs.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    ASSERT_EQ(got.top_logprobs[i].size(), 3u);
+    EXPECT_EQ(got.top_logprobs[i][0], (TokenLogprob{got.tokens[i], got.logprobs[i]}));
+  }
+}
+
+// Prompts that begin alike, one after another in one slot: as each alone.
+TEST(Generate, KeysThatAreThereAlreadyChangeNothing) {
+  const std::vector<std::string> prompts{"Once there was a miller", "Once there was a king",
+                                         "Once there was a king", "Twice"};
+  const GenerateOptions options{.max_tokens = 15, .sampling = {.seed = 5}};
+  Model one_slot({.slots = 1, .max_tokens = 8});
+  const Generation got = generate(one_slot.runner, tokenizer, prompts, options);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    Model fresh;
+    GenerateOptions own = options;
+    own.sampling.seed += i;
+    expect_equal(got.texts[i], generate(fresh.runner, tokenizer, {prompts[i]}, own).texts[0]);
+  }
+  EXPECT_EQ(got.texts[0].reused_tokens, 0);
+  EXPECT_EQ(got.texts[1].reused_tokens, 17);
+  EXPECT_EQ(got.texts[2].reused_tokens, 20);
+  EXPECT_EQ(got.texts[3].reused_tokens, 0);
+}
+
 TEST(Generate, CountsWhereTheTimeWent) {
   Model model;
   const Throughput t =
@@ -186,6 +268,10 @@ TEST(Generate, ErrorsAreSentences) {
       "that is generated; shorten it");
   EXPECT_EQ(error_of(model, {"a"}, greedy(0)),
             "the number of tokens to generate must be 1 or more, got 0");
+  EXPECT_EQ(error_of(model, {"a"}, {.stop_strings = {"a", ""}}),
+            "a stop string is empty, expected a text that ends an answer");
+  EXPECT_EQ(error_of(model, {"a"}, {.top_logprobs = -1}),
+            "the number of alternatives told for a token must be 0 or more, got -1");
   EXPECT_EQ(error_of(model, {"a"}, {.sampling = {.temperature = -2}}),
             "temperature must be from 0 to 100, got -2");
 }

@@ -161,6 +161,23 @@ TEST(Runner, AllocatesNothingAndTracesNothingAfterTheFirstRuns) {
   EXPECT_EQ(runner.traces(), traces);
 }
 
+// Every length that one run takes, each planned for the longest: what a kernel needs may grow and
+// shrink with it.
+TEST(Runner, EveryLengthIsRight) {
+  models::ModelConfig config = small_config();
+  config.context = 300, config.layers = 1;
+  use_device(selected_isa(), 2);
+  const Params params = small_params(config);
+  const std::vector<int32_t> tokens = some_tokens(256, 9);
+  const Logits want = training_logits(config, params, DType::f32, {tokens});
+  Runner runner(config, params, {.dtype = DType::f32, .slots = 1, .max_tokens = 256});
+  for (size_t n = 1; n <= tokens.size(); ++n) {
+    const Chunk chunk{0, 0, std::span(tokens).first(n), 1};
+    const std::span<const float> got = runner.run({&chunk, 1});
+    ASSERT_TRUE(std::equal(got.begin(), got.end(), want[0].begin() + int64_t(n - 1) * 259)) << n;
+  }
+}
+
 // The cache is written in place: a run needs no second one.
 TEST(Runner, KeepsOneCache) {
   const models::ModelConfig config = small_config();

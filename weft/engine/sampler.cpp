@@ -89,6 +89,7 @@ void SamplingOptions::validate() const {
   if (top_k < 0) user_error("top-k must be 0 (off) or more, got {}", top_k);
   expect_range("top-p", top_p, 0, 1);
   expect_range("min-p", min_p, 0, 1);
+  expect_range("repetition-penalty", repetition_penalty, 0.01, 100);
 }
 
 void Sampler::fill(std::span<const float> logits) {
@@ -146,12 +147,25 @@ int32_t Sampler::draw(double uniform) {
   return last;
 }
 
+std::span<const float> Sampler::penalise(std::span<const float> logits, double penalty,
+                                         std::span<const int32_t> seen) {
+  if (penalty == 1 || seen.empty()) return logits;
+  penalised_.assign(logits.begin(), logits.end());
+  for (const int32_t token : seen) {
+    if (size_t(token) >= logits.size()) continue;  // of the model, but not of its tokenizer
+    const double logit = logits[size_t(token)];
+    penalised_[size_t(token)] = float(logit > 0 ? logit / penalty : logit * penalty);
+  }
+  return penalised_;
+}
+
 int32_t Sampler::sample(std::span<const float> logits, const SamplingOptions& options,
-                        uint64_t position) {
-  const size_t best = checked_argmax(logits);
+                        uint64_t position, std::span<const int32_t> seen) {
+  const std::span<const float> x = penalise(logits, options.repetition_penalty, seen);
+  const size_t best = checked_argmax(x);
   if (options.temperature == 0) return int32_t(best);
-  exp_all(logits, logits[best], options.temperature, weights_);
-  fill(logits);
+  exp_all(x, x[best], options.temperature, weights_);
+  fill(x);
   keep_top_k(size_t(options.top_k));
   keep_top_p(options.top_p);
   std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < options.min_p; });
@@ -160,12 +174,28 @@ int32_t Sampler::sample(std::span<const float> logits, const SamplingOptions& op
   return draw(uniform_double(words[0], words[1]));
 }
 
-double Sampler::log_probability(std::span<const float> logits, int32_t token) {
-  const float max = logits[checked_argmax(logits)];
+double Sampler::log_of_total(std::span<const float> logits, float max) {
   exp_all(logits, max, 1, weights_);
   double total = 0;
   for (const double w : weights_) total += w;
-  return double(logits[size_t(token)]) - double(max) - log_from_one(total);
+  return log_from_one(total);
+}
+
+double Sampler::log_probability(std::span<const float> logits, int32_t token) {
+  const float max = logits[checked_argmax(logits)];
+  return double(logits[size_t(token)]) - double(max) - log_of_total(logits, max);
+}
+
+std::vector<TokenLogprob> Sampler::top_log_probabilities(std::span<const float> logits, size_t n) {
+  const float max = logits[checked_argmax(logits)];
+  const double log_total = log_of_total(logits, max);
+  fill(logits);
+  const auto end = candidates_.begin() + std::ptrdiff_t(std::min(n, candidates_.size()));
+  std::partial_sort(candidates_.begin(), end, candidates_.end(), more_probable);
+  std::vector<TokenLogprob> top;
+  for (auto c = candidates_.begin(); c != end; ++c)
+    top.push_back({c->id, double(c->logit) - double(max) - log_total});
+  return top;
 }
 
 }  // namespace weft::engine

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <numeric>
+#include <rapidcheck/gtest.h>
 #include <set>
 
 #include "weft/base/error.h"
@@ -217,6 +218,8 @@ TEST(Sampler, OptionsAreChecked) {
             "temperature must be from 0 to 100, got inf");
   EXPECT_EQ(refused({.top_k = -3}), "top-k must be 0 (off) or more, got -3");
   EXPECT_EQ(refused({.top_p = 1.5}), "top-p must be from 0 to 1, got 1.5");
+  EXPECT_EQ(refused({.repetition_penalty = 0}),
+            "repetition-penalty must be from 0.01 to 100, got 0");
   EXPECT_EQ(refused({.min_p = double(nan)}), "min-p must be from 0 to 1, got nan");
 }
 
@@ -231,6 +234,48 @@ TEST(Sampler, LogProbabilities) {
   }
   EXPECT_EQ(Sampler().log_probability(std::vector<float>{-infinity, 0}, 1), 0);
   EXPECT_EQ(Sampler().log_probability(std::vector<float>{-infinity, 0}, 0), -double(infinity));
+}
+
+// The penalty against logits that are changed by hand: once for each token, however often it
+// occurred.
+RC_GTEST_PROP(Sampler, PenaltyIsThatOfThePaper, ()) {
+  const uint64_t seed = *rc::gen::inRange<uint64_t>(0, 1000);
+  const double penalty = *rc::gen::element(0.5, 1.0, 1.1, 1.7, 10.0);
+  const auto seen = *rc::gen::container<std::vector<int32_t>>(rc::gen::inRange(0, 45));
+  const std::vector<float> logits = some_logits(40, seed, 3);
+  std::vector<float> changed = logits;
+  for (const int32_t token : std::set<int32_t>(seen.begin(), seen.end())) {
+    if (token >= 40) continue;  // unknown to the tokenizer
+    float& x = changed[size_t(token)];
+    x = float(x > 0 ? x / penalty : x * penalty);
+  }
+  for (const double temperature : {0.0, 0.8}) {
+    SamplingOptions options{.temperature = temperature, .seed = seed};
+    const int32_t want = Sampler().sample(changed, options, 5);
+    options.repetition_penalty = penalty;
+    RC_ASSERT(Sampler().sample(logits, options, 5, seen) == want);
+  }
+}
+
+TEST(Sampler, PenaltyTurnsAwayFromWhatWasSaid) {
+  const std::vector<float> logits{1, 3, 2.9f, -1};
+  const SamplingOptions options{.temperature = 0, .repetition_penalty = 1.2};
+  const std::vector<int32_t> one{1}, both{1, 2, 1}, positive{0, 1, 2};
+  EXPECT_EQ(Sampler().sample(logits, options, 0, one), 2);
+  EXPECT_EQ(Sampler().sample(logits, options, 0, both), 1);
+  EXPECT_EQ(Sampler().sample({{-1.0f, -1.1f}}, options, 0, {{0}}), 1);
+}
+
+TEST(Sampler, TheMostProbableAreTold) {
+  const std::vector<float> logits = some_logits(60, 4, 4);
+  const std::vector<int32_t> order = ranking(logits);
+  const std::vector<TokenLogprob> top = Sampler().top_log_probabilities(logits, 7);
+  ASSERT_EQ(top.size(), 7u);
+  for (size_t i = 0; i < top.size(); ++i) {
+    EXPECT_EQ(top[i].token, order[i]);
+    EXPECT_EQ(top[i].logprob, Sampler().log_probability(logits, order[i]));
+  }
+  EXPECT_EQ(Sampler().top_log_probabilities(logits, 1000).size(), logits.size());
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ struct Sequence {
   int64_t id = 0;               // the caller's
   std::vector<int32_t> tokens;  // the prompt, then what has been generated
   int32_t computed = 0;         // tokens[0, computed) have their keys and values in the slot
+  int32_t reused = 0;           // of them those that lay in the slot when it got it
   int32_t slot = -1;            // -1: waits for one
   int32_t pending() const { return int32_t(tokens.size()) - computed; }
 };
@@ -24,7 +25,8 @@ struct Work {
   bool reaches_end() const { return tokens == sequence->pending(); }
 };
 
-// First come, first served. A step is schedule(), then the caller's computing, then commit().
+// First come, first served. A step is schedule(), then the caller's computing, then commit(). What
+// a finished sequence has left in its slot serves the next one that begins with the same tokens.
 class Scheduler {
  public:
   // At most `slots` sequences at once and `max_tokens` >= slots tokens a step.
@@ -39,14 +41,16 @@ class Scheduler {
   std::span<const Work> schedule();
   // The work that schedule() gave has been computed. To be called before tokens are added.
   void commit();
-  // Takes a sequence out; its slot is free.
+  // Takes a sequence out, whether it runs or waits; its slot is free.
   void finish(Sequence& sequence);
 
  private:
   void admit();
+  void give_slot(Sequence& sequence);
 
   int32_t max_tokens_;
-  std::vector<int32_t> free_slots_;  // the lowest last
+  std::vector<int32_t> free_slots_;            // ascending
+  std::vector<std::vector<int32_t>> in_slot_;  // tokens whose keys and values lie in a free slot
   std::deque<Sequence*> waiting_;
   std::vector<Sequence*> running_;  // in order of arrival
   std::vector<Work> work_;

@@ -54,6 +54,53 @@ TEST(Scheduler, AFreedSlotGoesToTheNextInTheQueue) {
   EXPECT_EQ(step(scheduler), Step{});
 }
 
+Sequence sequence_of(std::vector<int32_t> tokens) {
+  Sequence s;
+  s.tokens = std::move(tokens);
+  return s;
+}
+
+TEST(Scheduler, WhatASlotHoldsIsNotComputedAgain) {
+  Scheduler scheduler(3, 16);
+  Sequence a = sequence_of({1, 2, 3, 4}), b = sequence_of({1, 2, 9}), c = sequence_of({7});
+  for (Sequence* s : {&a, &b, &c}) scheduler.add(*s);
+  step(scheduler);
+  for (Sequence* s : {&a, &b, &c}) scheduler.finish(*s);
+
+  Sequence longer = sequence_of({1, 2, 9, 5, 6}), same = sequence_of({1, 2, 3, 4}),
+           other = sequence_of({8, 7});
+  for (Sequence* s : {&longer, &same, &other}) scheduler.add(*s);
+  EXPECT_EQ(step(scheduler), (Step{{0, 1}, {1, 2}, {2, 2}}));  // same computes its last token
+  EXPECT_EQ(longer.slot, 1);
+  EXPECT_EQ(longer.reused, 3);
+  EXPECT_EQ(same.slot, 0);
+  EXPECT_EQ(same.reused, 3);
+  EXPECT_EQ(other.reused, 0);
+}
+
+// What was chosen last has no keys and values yet.
+TEST(Scheduler, OnlyWhatWasComputedIsKept) {
+  Scheduler scheduler(1, 16);
+  Sequence a = sequence_of({1, 2});
+  scheduler.add(a);
+  step(scheduler);  // adds the token 0
+  scheduler.finish(a);
+  Sequence b = sequence_of({1, 2, 0, 0});
+  scheduler.add(b);
+  EXPECT_EQ(step(scheduler), (Step{{0, 2}}));
+}
+
+TEST(Scheduler, ASequenceThatWaitsCanBeTakenOut) {
+  Scheduler scheduler(1, 16);
+  Sequence a = prompt(1), b = prompt(1), c = prompt(1);
+  for (Sequence* s : {&a, &b, &c}) scheduler.add(*s);
+  step(scheduler);
+  scheduler.finish(b);
+  scheduler.finish(a);
+  step(scheduler);
+  EXPECT_EQ(c.slot, 0);
+}
+
 TEST(Scheduler, MistakesOfTheCallerAreCaught) {
   EXPECT_THROW(Scheduler(4, 3), Error);
   EXPECT_THROW(Scheduler(0, 3), Error);

@@ -273,6 +273,8 @@ GenerationConfig generation_config(const Json& given, int64_t vocab, const std::
     if (eos.is_array())
       for (const Json& one : in.array("eos_token_id", 64)) read_stop(in, one, vocab, config.stop);
   }
+  if (in.has("repetition_penalty"))
+    config.repetition_penalty = in.number("repetition_penalty", 0.01, 100);
   if (!in.boolean_or("do_sample", false)) return config;
   config.temperature = in.number_or("temperature", 1, 0, 100);
   config.top_p = in.number_or("top_p", 1, 0, 1);

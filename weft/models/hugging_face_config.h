@@ -29,7 +29,7 @@ Json to_hugging_face(const HuggingFaceConfig& config);
 // What generation_config.json asks for, where it does.
 struct GenerationConfig {
   std::vector<int32_t> stop;  // any of these tokens ends a text
-  std::optional<double> temperature, top_p, min_p;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<int64_t> top_k;
 };
 GenerationConfig generation_config(const Json& json, int64_t vocab, const std::string& what);
