@@ -15,6 +15,7 @@ void add_data(CLI::App& app);
 void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
+void add_chat(CLI::App& app);
 void add_info(CLI::App& app);
 void add_export(CLI::App& app);
 void add_bench(CLI::App& app);

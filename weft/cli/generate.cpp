@@ -5,23 +5,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "weft/base/utf8.h"
 #include "weft/cli/command.h"
+#include "weft/cli/sampling.h"
 
 namespace weft::cli {
 namespace {
-
-// What the model's generation_config.json says and the command line does not.
-void take_defaults(const CLI::App& command, const models::GenerationConfig& config,
-                   engine::GenerateOptions& options) {
-  const auto take = [&](const char* flag, const auto& from, auto& to) {
-    if (from && command.count(flag) == 0) to = *from;
-  };
-  take("--temperature", config.temperature, options.sampling.temperature);
-  take("--top-k", config.top_k, options.sampling.top_k);
-  take("--top-p", config.top_p, options.sampling.top_p);
-  take("--min-p", config.min_p, options.sampling.min_p);
-  options.stop = config.stop;
-}
 
 // No larger than these prompts can grow: every sequence's keys and values are allocated.
 int64_t context_for(const train::LoadedModel& model, const std::vector<std::string>& prompts,
@@ -32,6 +21,33 @@ int64_t context_for(const train::LoadedModel& model, const std::vector<std::stri
   longest += model.tokenizer->start_tokens().size();
   const int64_t most = model.config.context;
   return std::clamp<int64_t>(int64_t(longest) + std::clamp<int64_t>(max_tokens, 0, most), 1, most);
+}
+
+// [{"token", "text", "logprob"}] of each place.
+Json alternatives_json(const engine::Generated& t, const Tokenizer& tokenizer) {
+  Json places = Json::array();
+  for (const std::vector<engine::TokenLogprob>& place : t.top_logprobs) {
+    Json alternatives = Json::array();
+    for (const auto& [token, logprob] : place)
+      alternatives.push_back({{"token", token},
+                              {"text", replace_invalid_utf8(tokenizer.piece(token))},
+                              {"logprob", logprob}});
+    places.push_back(std::move(alternatives));
+  }
+  return places;
+}
+
+Json result_json(const std::string& prompt, const engine::Generated& t, const Tokenizer& tokenizer,
+                 const engine::Throughput& throughput) {
+  Json json = {{"prompt", prompt},
+               {"text", t.text},
+               {"tokens", t.tokens},
+               {"logprobs", t.logprobs},
+               {"prompt_tokens", t.prompt_tokens},
+               {"finish_reason", std::string(t.finish_reason)},
+               {"decode_tokens_per_second", throughput.decode_tokens_per_second()}};
+  if (!t.top_logprobs.empty()) json["top_logprobs"] = alternatives_json(t, tokenizer);
+  return json;
 }
 
 }  // namespace
@@ -51,20 +67,10 @@ void add_generate(CLI::App& app) {
   c->add_option("--prompt", o->prompts, "what to continue; may be given several times")
       ->required()
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  c->add_option("--max-tokens", o->generate.max_tokens, "most tokens to write")
-      ->capture_default_str();
-  c->add_option("--temperature", o->generate.sampling.temperature,
-                "0: always the most probable token")
-      ->capture_default_str();
-  c->add_option("--top-k", o->generate.sampling.top_k, "choose among the k most probable; 0: all")
-      ->capture_default_str();
-  c->add_option("--top-p", o->generate.sampling.top_p,
-                "choose among the most probable that make up p")
-      ->capture_default_str();
-  c->add_option("--min-p", o->generate.sampling.min_p,
-                "leave out what is less probable than p times the best")
-      ->capture_default_str();
-  c->add_option("--seed", o->generate.sampling.seed, "the same seed writes the same text")
+  add_sampling(*c, o->generate);
+  c->add_option("--top-logprobs", o->generate.top_logprobs,
+                "tell the n most probable tokens at each place (with --json)")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   c->add_option("--dtype", o->dtype, "number type that computes; default: the model's")
       ->check(CLI::IsMember({"bf16", "f32"}));
@@ -91,13 +97,7 @@ void add_generate(CLI::App& app) {
     for (size_t i = 0; i < g.texts.size() && !stream; ++i) {
       const engine::Generated& t = g.texts[i];
       if (o->output.json)
-        print_json({{"prompt", o->prompts[i]},
-                    {"text", t.text},
-                    {"tokens", t.tokens},
-                    {"logprobs", t.logprobs},
-                    {"prompt_tokens", t.prompt_tokens},
-                    {"finish_reason", std::string(t.finish_reason)},
-                    {"decode_tokens_per_second", g.throughput.decode_tokens_per_second()}});
+        print_json(result_json(o->prompts[i], t, *model.tokenizer, g.throughput));
       else
         std::printf("%s%s\n%s", o->prompts[i].c_str(), t.text.c_str(),
                     i + 1 < g.texts.size() ? "----\n" : "");

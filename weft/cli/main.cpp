@@ -16,7 +16,8 @@ constexpr const char* description =
     "minutes\n"
     "  weft data prepare --text FILE --out DATA      a text as tokens\n"
     "  weft train --data DATA --out RUN              a model from them\n"
-    "  weft generate RUN --prompt \"Once\"             and what it writes\n";
+    "  weft generate RUN --prompt \"Once\"             and what it writes\n"
+    "  weft chat RUN                                 talk with it\n";
 
 // The words of the command line, with those of --config FILE behind the command's name.
 std::vector<std::string> expand_config(int argc, char** argv) {
@@ -45,8 +46,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "weft " WEFT_VERSION " (" WEFT_COMMIT ")");
   app.require_subcommand(1);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  for (const auto add :
-       {add_demo, add_data, add_train, add_eval, add_generate, add_export, add_info, add_bench})
+  for (const auto add : {add_demo, add_data, add_train, add_eval, add_generate, add_chat,
+                         add_export, add_info, add_bench})
     add(app);
   try {
     std::vector<std::string> words = expand_config(argc, argv);
