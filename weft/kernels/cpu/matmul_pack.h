@@ -3,6 +3,9 @@
 // bf16, per step of 32 of K, 2 KiB: two tiles of 16 lanes, each 16 rows of 64 bytes. In A's tiles
 // row r is lane r with its 32 k; in B's, row r holds the pair of k (2r, 2r + 1) of the 16 lanes.
 // f32, A and B alike: per k the 32 lanes.
+//
+// Where lanes are contiguous each k may be on a page of its own, and no hardware looks ahead: the
+// packers ask for the next step themselves.
 #pragma once
 #include "weft/kernels/cpu/matmul_lanes.h"
 
@@ -37,6 +40,13 @@ struct Window {
   }
 };
 
+// 32 lanes of k and k + 1 in pairs: sixteen at `to`, the others a tile further.
+inline void pair_rows(const Source<bf16>& s, const bf16* x, bf16* to) {
+  const bf16 *y = x + s.k_stride, *ahead = x + 32 * s.k_stride;
+  __builtin_prefetch(ahead), __builtin_prefetch(ahead + s.k_stride);
+  pair_up(x, y, to, to + 512);
+}
+
 // One step of A: 32 lanes by 32 k, all there.
 inline void pack_step_a(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to) {
   const bf16* x = s.at(lane, l);
@@ -45,9 +55,7 @@ inline void pack_step_a(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to
     return;
   }
   alignas(64) bf16 pairs[2][512];  // B's order, which transposed is A's
-  for (int r = 0; r < 16; ++r)
-    pair_up(x + 2 * r * s.k_stride, x + (2 * r + 1) * s.k_stride, pairs[0] + r * 32,
-            pairs[1] + r * 32);
+  for (int r = 0; r < 16; ++r) pair_rows(s, x + 2 * r * s.k_stride, pairs[0] + r * 32);
   transpose_16x16(pairs[0], 64, to, 64);
   transpose_16x16(pairs[1], 64, to + 512, 64);
 }
@@ -60,8 +68,7 @@ inline void pack_step_b(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to
     transpose_16x16(x + 16 * s.lane_stride, s.lane_stride * 2, to + 512, 64);
     return;
   }
-  for (int r = 0; r < 16; ++r)
-    pair_up(x + 2 * r * s.k_stride, x + (2 * r + 1) * s.k_stride, to + r * 32, to + 512 + r * 32);
+  for (int r = 0; r < 16; ++r) pair_rows(s, x + 2 * r * s.k_stride, to + r * 32);
 }
 
 template <bool is_a>
@@ -93,9 +100,11 @@ inline void pack_panel(const Source<float>& s, int64_t lane, int64_t l0, int64_t
   for (int64_t l = l0; l < l1;) {
     const int64_t ks = l1 - l < 16 ? l1 - l : 16, there = l + ks <= s.k ? ks : s.k - l;
     if (all_lanes && there == ks && !s.k_contiguous()) {
-      for (int64_t i = 0; i < ks; ++i)
-        copy_line(s.at(lane, l + i), to + i * 32),
-            copy_line(s.at(lane, l + i) + 16, to + i * 32 + 16);
+      for (int64_t i = 0; i < ks; ++i) {
+        const float *x = s.at(lane, l + i), *ahead = x + 16 * s.k_stride;
+        __builtin_prefetch(ahead), __builtin_prefetch(ahead + 16);
+        copy_line(x, to + i * 32), copy_line(x + 16, to + i * 32 + 16);
+      }
     } else if (all_lanes && there == 16) {
       transpose_16x16(s.at(lane, l), s.lane_stride * 4, to, 128);
       transpose_16x16(s.at(lane + 16, l), s.lane_stride * 4, to + 16, 128);
