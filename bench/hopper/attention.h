@@ -10,6 +10,7 @@
 #include "bench/hopper/device_data.h"
 #include "bench/hopper/timing.h"
 #include "weft/kernels/cuda/attention.h"
+#include "weft/kernels/cuda/attention_backward.h"
 
 namespace weft::bench {
 
@@ -55,6 +56,56 @@ inline std::vector<double> attention_rates(CudaDevice& gpu, const AttentionCase&
   std::vector<double> result;
   for (const auto& r : rates) result.push_back(median(r));
   return result;
+}
+
+// The same shapes backward; 2.5 times the operations.
+struct AttentionBackwardCase {
+  AttentionCase forward;
+  BufferPtr d_o, dq, dk, dv, scratch;
+  kernels::AttentionBackward p;
+
+  AttentionBackwardCase(CudaDevice& gpu, int d, int s, bool causal) : forward(gpu, d, s, causal) {
+    const kernels::AttentionForward& f = forward.p;
+    kernels::cuda::attention_forward(gpu.stream(), f);
+    const size_t bytes = forward.q->bytes();
+    d_o = random_bf16(gpu, int64_t(AttentionCase::tokens) * AttentionCase::width, 4);
+    dq = gpu.allocate(bytes), dk = gpu.allocate(bytes), dv = gpu.allocate(bytes);
+    scratch = gpu.allocate(kernels::cuda::attention_backward_scratch_bytes(f.shape));
+    const auto rows = [&](const BufferPtr& b) {
+      return kernels::HeadRows{b->data(), AttentionCase::width, d};
+    };
+    p.shape = f.shape, p.q = f.q, p.k = f.k, p.v = f.v, p.lse = f.lse;
+    p.o = {f.o.data, f.o.row_stride, f.o.head_stride};
+    p.d_o = {d_o->data(), AttentionCase::width, d};
+    p.dq = rows(dq), p.dk = rows(dk), p.dv = rows(dv);
+    p.scratch = scratch->data();
+  }
+  double flops() const { return 2.5 * forward.flops(); }
+};
+
+inline double attention_backward_rate(CudaDevice& gpu, const AttentionBackwardCase& x, int rounds) {
+  CudaStream& stream = gpu.stream();
+  const int launches = std::max(2, int(0.012 * 400e12 / x.flops()));
+  std::vector<double> rates;
+  for (int round = 0; round <= rounds; ++round) {
+    const double t = milliseconds(stream, [&] {
+      for (int j = 0; j < launches; ++j) kernels::cuda::attention_backward(stream, x.p);
+    });
+    if (round > 0) rates.push_back(x.flops() * launches / t / 1e9);
+  }
+  return median(rates);
+}
+
+inline void measure_attention_backward(CudaDevice& gpu, const std::vector<int>& heads, int rounds) {
+  std::printf("\n| attention backward | TFLOP/s |\n|---|---|\n");
+  for (const int head_dim : heads)
+    for (const bool causal : {true, false})
+      for (const int length : {1024, 4096, 16384}) {
+        const AttentionBackwardCase x(gpu, head_dim, length, causal);
+        std::printf("| head %d, %s, S %d | %.0f |\n", head_dim, causal ? "causal" : "full", length,
+                    attention_backward_rate(gpu, x, rounds));
+        std::fflush(stdout);
+      }
 }
 
 // A row a shape; a column for the shipped chunk and each in `chunks`.

@@ -3,8 +3,9 @@
 //   bench_hopper [--shapes 0,1,...] [--forms f,d,w,g] [--rounds 5] [--try
 //   tile_n=128,stages=6,...]...
 // Forms: f forward, d input gradient, w weight gradient added into f32, g forward with bias and
-// GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention,
-// with the shipped chunk and those of --chunks.
+// GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention
+// of the head sizes in --heads, with the shipped chunk and those of --chunks, and its gradients for
+// those in --backward ("none": not at all).
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -35,7 +36,8 @@ constexpr Shape shapes[] = {{4096, 4096, 4096},  {8192, 8192, 8192}, {8192, 2867
                             {65536, 50304, 768}};
 
 struct Options {
-  std::string shapes = "0,1,2,3,4,5,6", forms = "f,d,w,g", heads = "64,128", chunks;
+  std::string shapes = "0,1,2,3,4,5,6", forms = "f,d,w,g", heads = "64,128", chunks,
+              backward_heads = "64,128";
   std::vector<std::string> tries;
   int rounds = 5;
 };
@@ -50,6 +52,8 @@ Options parse(int argc, char** argv) {
       o.forms = value;
     else if (flag == "--heads")
       o.heads = value;
+    else if (flag == "--backward")
+      o.backward_heads = value;
     else if (flag == "--chunks")
       o.chunks = value;
     else if (flag == "--try")
@@ -133,8 +137,7 @@ struct Case {
       bias = random_bf16(gpu, p.n, 99);
       p.bias = bias->data(), p.activation = Matmul::gelu_tanh;
     }
-    scratch = gpu.allocate(
-        std::max<size_t>(kernels::cuda::matmul_scratch_bytes(p, gpu), size_t(1) << 20));
+    scratch = gpu.allocate(size_t(1) << 20);
     p.scratch = scratch->data();
   }
   // Of set i, into result r.
@@ -241,6 +244,8 @@ int main_checked(int argc, char** argv) {
       gpu.description().c_str(), WEFT_COMMIT);
   if (o.shapes != "none") measure_matmul(gpu, o);
   if (o.heads != "none") measure_attention(gpu, numbers(o.heads), numbers(o.chunks), o.rounds);
+  if (o.backward_heads != "none")
+    measure_attention_backward(gpu, numbers(o.backward_heads), o.rounds);
   return 0;
 }
 

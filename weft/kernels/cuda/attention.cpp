@@ -4,60 +4,14 @@
 #include <cmath>
 
 #include "weft/base/error.h"
-#include "weft/device/cuda/tensor_map.h"
+#include "weft/kernels/cuda/attention_maps.h"
 #include "weft/kernels/cuda/layout.h"
 #include "weft/kernels/cuda/texts.h"
 
 namespace weft::kernels::cuda {
 namespace {
 
-using weft::cuda::TensorBoxes;
 using weft::cuda::TensorMap;
-
-std::string shape_of(const AttentionShape& s) {
-  return format("attention of {} queries, {} keys, {} heads of {}", s.q_rows, s.kv_rows, s.q_heads,
-                s.head_dim);
-}
-
-void check_segments(const AttentionShape& s) {
-  const AttentionSegment& first = s.segments[0];
-  for (int64_t i = 0; i < s.segment_count; ++i) {
-    const AttentionSegment& x = s.segments[i];
-    const bool even = x.q_len == first.q_len && x.kv_len == first.kv_len &&
-                      x.q_begin == i * first.q_len && x.kv_begin == i * first.kv_len;
-    if (!even)
-      user_error("{}: on the GPU segments are of equal lengths, one behind the other, for now",
-                 shape_of(s));
-  }
-  if (first.q_len * s.segment_count != s.q_rows)
-    user_error("{}: on the GPU every row belongs to a segment, for now", shape_of(s));
-  if (s.causal && first.kv_len < first.q_len)
-    user_error("{}: a causal segment has {} queries, more than its {} keys", shape_of(s),
-               first.q_len, first.kv_len);
-}
-
-void check_supported(const AttentionShape& s) {
-  if (s.head_dim != 64 && s.head_dim != 128)
-    user_error("{}: on the GPU heads have 64 or 128 elements", shape_of(s));
-  if (s.dtype != DType::bf16)
-    user_error("{}: on the GPU attention is in bf16, got {}", shape_of(s), dtype_name(s.dtype));
-  if (s.window != 0) user_error("{}: windows are not for the GPU yet", shape_of(s));
-  if (s.kv_heads < 1 || s.q_heads % s.kv_heads != 0)
-    user_error("{}: {} key heads do not divide them", shape_of(s), s.kv_heads);
-  check_segments(s);
-}
-
-// [segments][rows][heads][head_dim], in boxes of box_rows by 64 of one head.
-TensorMap head_map(const void* data, int64_t row_stride, int64_t head_stride, int heads,
-                   int64_t rows, const AttentionShape& s, int box_rows, const char* name) {
-  TensorBoxes boxes;
-  boxes.data = data;
-  boxes.rank = 4;
-  boxes.sizes = {s.head_dim, heads, rows, s.segment_count};
-  boxes.strides = {1, head_stride, row_stride, rows * row_stride};
-  boxes.box = {64, 1, box_rows, 1};
-  return weft::cuda::make_tensor_map(boxes, format("{} of {}", name, shape_of(s)));
-}
 
 std::string schedule_text(const AttentionSchedule& s) {
   return format("constexpr weft::kernels::cuda::AttentionSchedule s{{{}, {}, {}, {}, {}}};\n",
@@ -127,11 +81,11 @@ void attention_forward(CudaStream& stream, const AttentionForward& p) {
 void attention_forward(CudaStream& stream, const AttentionForward& p, const AttentionSchedule& s) {
   const AttentionShape& shape = p.shape;
   if (shape.segment_count == 0 || shape.q_rows == 0) return;
-  check_supported(shape);
+  check_attention(shape);
   const AttentionArguments arguments = arguments_of(p);
   const auto map = [&](const ConstHeadRows& x, int heads, int rows, int box_rows,
                        const char* name) {
-    return head_map(x.data, x.row_stride, x.head_stride, heads, rows, shape, box_rows, name);
+    return head_map(x, heads, rows, shape, box_rows, name);
   };
   const TensorMap q = map(p.q, shape.q_heads, arguments.q_len, attention_rows, "q");
   const TensorMap k = map(p.k, shape.kv_heads, arguments.kv_len, s.key_block, "k");
@@ -141,7 +95,7 @@ void attention_forward(CudaStream& stream, const AttentionForward& p, const Atte
   CudaDevice& device = stream.cuda_device();
   const CudaKernel& kernel = device.kernel("attention " + schedule_text(s), shared_bytes(s),
                                            [&] { return attention_source(s); });
-  WEFT_CHECK(p.scratch != nullptr, "{} wants scratch", shape_of(shape));
+  WEFT_CHECK(p.scratch != nullptr, "{} wants scratch", attention_name(shape));
   stream.fill(static_cast<std::byte*>(p.scratch), 0,
               attention_forward_scratch_bytes(shape, device));
   const int blocks = std::min(device.multiprocessors(), attention_tiles(arguments));

@@ -3,9 +3,9 @@
 // weight turned), input gradient, and weight gradient added into f32.
 //
 // Numbers. One ascending chain over k in instructions of 16: an element's bits depend on its row,
-// its column and k alone. Into f32 a long k is cut into slabs where that fills the device; they are
-// added in ascending order, so that bits depend on m and n too, through the number of slabs
-// (matmul_slabs), but never on timing.
+// its column and k alone. Into f32 a long k is cut into slabs where that fills an H200; they are added
+// in ascending order. Their number (matmul_slabs) depends on m, n and k alone, never on the device
+// or the schedule.
 //
 // Rows of C are written in granules of 16 bytes: up to 7 elements behind the n-th of a row are
 // overwritten (the copy engine's doing).
@@ -22,10 +22,10 @@ namespace weft::kernels::cuda {
 
 // The schedule that ships for this product.
 MatmulSchedule matmul_schedule(const Matmul& params, int multiprocessors);
-int matmul_slabs(const Matmul& params, const MatmulSchedule& schedule, int multiprocessors);
+int matmul_slabs(const Matmul& params);
 
 // Bytes of params.scratch on the device; 0 for most.
-size_t matmul_scratch_bytes(const Matmul& params, const CudaDevice& device);
+size_t matmul_scratch_bytes(const Matmul& params, const MatmulSchedule& schedule);
 
 void matmul(CudaStream& stream, const Matmul& params);
 // With a schedule of the caller's; its orders and output must be those of params.

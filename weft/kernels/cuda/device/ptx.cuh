@@ -124,6 +124,14 @@ INLINE void add_box(const TensorMap* map, u32 from, int x, int y) {
       "r"(from), "r"(x), "r"(y)
       : "memory");
 }
+// A run of bytes, both sides aligned to 16.
+INLINE void load_bytes(u32 to, const void* from, u32 bytes, u32 barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+      "[%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+}
 INLINE void commit_stores() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
@@ -201,6 +209,26 @@ INLINE void load_four(u32 address, float* x) {
                : "r"(address)
                : "memory");
 }
+INLINE void load_pair(u32 address, float& x, float& y) {
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x), "=f"(y) : "r"(address) : "memory");
+}
+// Device memory that other multiprocessors write during this launch: past L1.
+INLINE void load_four_global(const float* from, float* x) {
+  asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(x[0]), "=f"(x[1]), "=f"(x[2]), "=f"(x[3])
+               : "l"(from)
+               : "memory");
+}
+INLINE void store_four_global(float* to, const float* x) {
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(x[0]), "f"(x[1]),
+               "f"(x[2]), "f"(x[3])
+               : "memory");
+}
+INLINE void add_four_global(float* to, const float* x) {
+  asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(x[0]),
+               "f"(x[1]), "f"(x[2]), "f"(x[3])
+               : "memory");
+}
 INLINE void store_int(u32 address, int x) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
 }
@@ -216,6 +244,10 @@ INLINE int load_acquire(const int* p) {
 }
 INLINE void store_release(int* p, int v) {
   asm volatile("st.release.gpu.global.s32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
+}
+// What this thread has seen other threads write is written for the whole device.
+INLINE void fence_device() {
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
 }
 INLINE void fence_async() {
   asm volatile("fence.proxy.async;" ::: "memory");
