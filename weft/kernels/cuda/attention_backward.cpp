@@ -24,9 +24,12 @@ int64_t query_blocks(const AttentionShape& s) {
 int64_t all_blocks(const AttentionShape& s) {
   return query_blocks(s) * s.q_heads * s.segment_count;
 }
-size_t query_sum_bytes(const AttentionShape& s) {
+size_t all_sum_bytes(const AttentionShape& s) {
   return size_t(all_blocks(s)) * backward_queries * size_t(s.head_dim) * sizeof(float);
 }
+
+// Queries, gradients and sums of a section fill about half of an H200's L2.
+constexpr int64_t section_bytes = int64_t(24) << 20;
 
 BackwardArguments arguments_of(const AttentionBackward& p) {
   const AttentionShape& s = p.shape;
@@ -35,10 +38,13 @@ BackwardArguments arguments_of(const AttentionBackward& p) {
   a.q_len = s.segments[0].q_len, a.kv_len = s.segments[0].kv_len;
   a.q_heads = s.q_heads, a.kv_heads = s.kv_heads;
   a.q_blocks = int(query_blocks(s));
+  const int64_t head_bytes = int64_t(a.q_len) * s.head_dim * 8 * a.q_heads / a.kv_heads;
+  a.section = int(std::clamp<int64_t>(section_bytes / std::max<int64_t>(head_bytes, 1), 1,
+                                      int64_t(a.segments) * a.kv_heads));
   a.scale = s.scale, a.scale_log2 = float(double(s.scale) * M_LOG2E);
   std::byte* scratch = static_cast<std::byte*>(p.scratch);
   a.query_sums = reinterpret_cast<float*>(scratch);
-  scratch += query_sum_bytes(s);
+  scratch += all_sum_bytes(s);
   a.row_terms = reinterpret_cast<float*>(scratch);
   scratch += all_blocks(s) * row_term_bytes;
   a.added = reinterpret_cast<int*>(scratch);
@@ -98,7 +104,7 @@ std::vector<BackwardSchedule> shipped_backward_schedules() {
 
 size_t attention_backward_scratch_bytes(const AttentionShape& s) {
   if (s.segment_count == 0) return 0;
-  return query_sum_bytes(s) + size_t(all_blocks(s)) * (row_term_bytes + sizeof(int)) + sizeof(int);
+  return all_sum_bytes(s) + size_t(all_blocks(s)) * (row_term_bytes + sizeof(int)) + sizeof(int);
 }
 
 weft::cuda::KernelSource attention_backward_source(const BackwardSchedule& s) {

@@ -23,6 +23,7 @@ TEST(CudaBackwardTiles, EveryBlockOfQueriesGetsItsTermsFromTileToTile) {
       BackwardArguments p{};
       p.segments = 2, p.q_heads = 4, p.kv_heads = 2;
       p.q_len = q_len, p.kv_len = kv_len, p.q_blocks = (q_len + 63) / 64;
+      p.section = 3;
       std::map<std::array<int, 3>, int> added;
       for (int i = 0; i < backward_tiles(p); ++i) {
         const BackwardTile t = backward_tile(p, s, i);

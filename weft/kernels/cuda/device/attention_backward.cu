@@ -6,7 +6,7 @@
 //   slopes S' = P' (dP' - row term)    dV += P' dO    dK += S' Q    dQ += S K
 //
 // The gradients of queries are sums over tiles of keys in device memory. Tiles take turns (a counter
-// for each block of queries, watched by a warp of its own), the last keys first, so that bits do not
+// for each block of queries, watched by warps of their own), the last keys first, so that bits do not
 // depend on timing; the tile with the first keys rounds the sum to bf16.
 //
 // Persistent: one CTA a multiprocessor. Whoever waits for a turn waits for a tile with a lower
@@ -32,7 +32,7 @@ INLINE void start_barriers(const Places& at) {
     const bool two_groups = i == keys_empty || i == values_empty ||
                             (i >= query_full && (i - query_full) / s.stages % 2 == 1);
     const int arrivals = i == tile_empty || i == tile_empty + 1 ? tile_readers
-                         : i == turn_done || i == turn_done + 1 ? worker_warps
+                         : i == sum_full || i == sum_full + 1   ? worker_warps
                          : two_groups                           ? 2
                                                                 : 1;
     barrier_init(at.barrier(i), arrivals);
@@ -53,8 +53,8 @@ extern "C" __global__ void __launch_bounds__(block_threads, 1)
   if (group == 2) {
     give_registers<producer_registers>();
     if (threadIdx.x == 256) feed(at, &q, &k, &v, &d_o, p);
-    if (threadIdx.x == 288) await_turns(at, p);
-    if (threadIdx.x == 320) pass_turns(at, p);
+    if (threadIdx.x == 288) add_sums(at, p, 0);
+    if (threadIdx.x == 320) add_sums(at, p, 1);
   } else {
     take_registers<consumer_registers>();
     Worker(at, p, group).run(&dk, &dv);

@@ -146,12 +146,11 @@ struct Worker {
     turn.advance();
   }
 
-  // This warp's 16 rows through its staging to memory.
-  INLINE void write(float (&d)[sums], float factor, const TensorMap* map) {
-    const u32 staging = at.staging + (group * 4 + warp) * warp_staging_bytes(s);
+  // This warp's 16 rows to memory, through a place of sums.
+  INLINE void write(float (&d)[sums], float factor, const TensorMap* map, const Pair& through) {
+    const u32 staging = sum_place(through.stage) - lane * 16;
     constexpr u32 unit = 16 * row_bytes;
-    if (lane == 0) wait_stores_read<0>();
-    __syncwarp();
+    await_sum_place(through);
 #pragma unroll
     for (int i = 0; i < sums; i += 8)
       store_blocks(staging + i / 32 * unit + swizzled_offset(lane % 16, i / 4 % 8 + lane / 16),
@@ -182,9 +181,11 @@ struct Worker {
         first = false;
       });
       settle(dv);
-      write(dv, 1, dv_map);
+      write(dv, 1, dv_map, turn);
       settle(dk);
-      write(dk, p.scale, dk_map);
+      Pair other = turn;
+      other.advance();
+      write(dk, p.scale, dk_map, other);
     }
     if (lane == 0) wait_stores_done();
   }

@@ -4,7 +4,7 @@
 
 // Addresses in shared memory: of stage 0, of the first barrier, of the first index.
 struct Places {
-  u32 k, v, q, d_o, slopes, staging, terms, barriers, tiles;
+  u32 k, v, q, d_o, slopes, sums, terms, barriers, tiles;
 
   INLINE explicit Places(u32 start)
       : k(start),
@@ -12,8 +12,8 @@ struct Places {
         q(v + key_tile_bytes(s)),
         d_o(q + s.stages * query_block_bytes(s)),
         slopes(d_o + s.stages * query_block_bytes(s)),
-        staging(slopes + 2 * slope_bytes),
-        terms(staging + 8 * warp_staging_bytes(s)),
+        sums(slopes + 2 * slope_bytes),
+        terms(sums + 2 * query_sum_bytes(s)),
         barriers(terms + s.stages * row_term_bytes),
         tiles(barriers + 8 * backward_barriers(s)) {}
   INLINE u32 barrier(int which) const { return barriers + 8 * which; }
@@ -71,7 +71,6 @@ INLINE void feed(const Places& at, const TensorMap* q, const TensorMap* k, const
   int index = blockIdx.x;
   for (; index < backward_tiles(p); phase ^= 1) {
     announce_tile(at, tiles, index);
-    const int next = gridDim.x + atomicAdd(p.next_tile, 1);
     const BackwardTile tile = backward_tile(p, s, index);
     const auto load_keys = [&](u32 to, const TensorMap* map, int empty, int full) {
       barrier_wait(at.barrier(empty), phase ^ 1);
@@ -98,39 +97,48 @@ INLINE void feed(const Places& at, const TensorMap* q, const TensorMap* k, const
       first = false;
       place.advance();
     });
-    index = next;
+    // Not before: others wait for a tile that is taken.
+    index = gridDim.x + atomicAdd(p.next_tile, 1);
   }
   announce_tile(at, tiles, index);
 }
 
-// Tells the workers when the tiles before have added to the gradient of a block of queries.
-INLINE void await_turns(const Places& at, const BackwardArguments& p) {
+// Adds this tile's part of the gradients of queries to device memory when its turn has come, every
+// second block: the first tile stores, the others add. Two warps do it, each for one place of the
+// ring, and wait for the end of one while the workers fill the other. The tile with the first keys
+// does it by itself, and is only told when.
+INLINE void add_sums(const Places& at, const BackwardArguments& p, int place) {
   Pair tiles, turn;
   for (int index; (index = await_tile(at, tiles)) < backward_tiles(p);) {
     const BackwardTile tile = backward_tile(p, s, index);
     each_step(p, tile, [&](int head, int m, int) {
-      barrier_wait(at.barrier(turn_free + turn.stage), turn.phase ^ 1);
+      const u32 phase = turn.phase;
+      const bool mine = turn.stage == place;
+      turn.advance();
+      if (!mine) return;
+      const long long block = block_index(p, tile, head, m);
       const int before = last_key_tile(p, s, m) - tile.keys;
-      while (load_acquire(p.added + block_index(p, tile, head, m)) < before) {
+      while (load_relaxed(p.added + block) < before) __nanosleep(20);
+      load_acquire(p.added + block);
+      barrier_arrive(at.barrier(turn_come + place));
+      barrier_wait(at.barrier(sum_full + place), phase);
+      if (tile.keys > 0) {
+        fence_async();
+        float* to = p.query_sums + block * (query_sum_bytes(s) / 4);
+        const u32 from = at.sums + place * query_sum_bytes(s);
+        if (before == 0)
+          store_bytes(to, from, query_sum_bytes(s));
+        else
+          add_floats(to, from, query_sum_bytes(s));
+        commit_stores();
+        wait_stores_read<0>();
       }
-      barrier_arrive(at.barrier(turn_come + turn.stage));
-      turn.advance();
-    });
-  }
-}
-
-// Tells the tiles behind when the workers have added.
-INLINE void pass_turns(const Places& at, const BackwardArguments& p) {
-  Pair tiles, turn;
-  for (int index; (index = await_tile(at, tiles)) < backward_tiles(p);) {
-    const BackwardTile tile = backward_tile(p, s, index);
-    each_step(p, tile, [&](int head, int m, int) {
-      barrier_wait(at.barrier(turn_done + turn.stage), turn.phase);
-      fence_device();
-      store_release(p.added + block_index(p, tile, head, m),
-                    last_key_tile(p, s, m) - tile.keys + 1);
-      barrier_arrive(at.barrier(turn_free + turn.stage));
-      turn.advance();
+      barrier_arrive(at.barrier(sum_empty + place));
+      if (tile.keys > 0) {
+        wait_stores_done();
+        fence_async();
+        store_release(p.added + block, before + 1);
+      }
     });
   }
 }
