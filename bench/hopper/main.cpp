@@ -239,7 +239,8 @@ int main_checked(int argc, char** argv) {
   CudaDevice gpu;
   gpu.stream().patience_seconds = 10;
   std::printf(
-      "%s; commit %s\nTFLOP/s; data-sheet limit 989; f forward, d input gradient, w weight gradient "
+      "%s; commit %s\nTFLOP/s; data-sheet limit 989; f forward, d input gradient, w weight "
+      "gradient "
       "into f32, g bias and GELU\n",
       gpu.description().c_str(), WEFT_COMMIT);
   if (o.shapes != "none") measure_matmul(gpu, o);

@@ -29,7 +29,7 @@ INLINE void consume(const Places& at, const TensorMap* o, const AttentionArgumen
   c.column = threadIdx.x % 4 * 2;
   c.q = operand_descriptor(at.q + group * 64 * row_bytes, false);
   c.k = operand_descriptor(at.k, false);
-  c.v = matrix_descriptor(at.v, s.key_block * row_bytes, group_rows * row_bytes);
+  c.v = values_descriptor(at.v);
   c.total = at.total + warp * (16 * s.head_dim * 4) + threadIdx.x % 32 * 16;
   if (group == 1) named_barrier_arrive(2, 256);  // warpgroup 0 goes first
   u32 phase = 0;

@@ -5,9 +5,9 @@
 //   scores' = K Q'    softmax P' = exp(scale scores' - lse)    dP' = V dO'    (' turned)
 //   slopes S' = P' (dP' - row term)    dV += P' dO    dK += S' Q    dQ += S K
 //
-// The gradients of queries are sums over tiles of keys in device memory. Tiles take turns (a counter
-// for each block of queries, watched by warps of their own), the last keys first, so that bits do not
-// depend on timing; the tile with the first keys rounds the sum to bf16.
+// The gradients of queries are sums over tiles of keys in device memory. Tiles take turns (a
+// counter for each block of queries, watched by warps of their own), the last keys first, so that
+// bits do not depend on timing; the tile with the first keys rounds the sum to bf16.
 //
 // Persistent: one CTA a multiprocessor. Whoever waits for a turn waits for a tile with a lower
 // index, which has been started before: the lowest can always go on.

@@ -1,14 +1,14 @@
 // Of attention_backward.cu: what a warpgroup does with its 64 keys.
 //
-// A thread holds, of two keys r and r + 8, queries 8 i + c and 8 i + c + 1 (c = lane % 4 * 2): value
-// 4 i + 2 half + j is key half, query j.
+// A thread holds, of two keys r and r + 8, queries 8 i + c and 8 i + c + 1 (c = lane % 4 * 2):
+// value 4 i + 2 half + j is key half, query j.
 #pragma once
 #include "weft/kernels/cuda/device/attention_backward_feed.cuh"
 
-constexpr int sums = s.head_dim / 2;            // of one thread
-constexpr int scores = backward_queries / 2;    // of one thread, in one block of queries
-constexpr int query_columns = s.head_dim / 2;   // of the gradient of queries, for one warpgroup
-constexpr int query_sums = query_columns / 2;   // of one thread
+constexpr int sums = s.head_dim / 2;           // of one thread
+constexpr int scores = backward_queries / 2;   // of one thread, in one block of queries
+constexpr int query_columns = s.head_dim / 2;  // of the gradient of queries, for one warpgroup
+constexpr int query_sums = query_columns / 2;  // of one thread
 
 INLINE void release(u32 barrier) {
   if (threadIdx.x % 128 == 0) barrier_arrive(barrier);
@@ -33,11 +33,10 @@ struct Worker {
     const u64 columns = operand_descriptor(b, false);
 #pragma unroll
     for (int i = 0; i < s.head_dim / 16; ++i)
-      score_product(to,
-                    rows + i / 4 * (backward_keys * row_bytes >> 4) + i % 4 * descriptor_step(false),
-                    columns + i / 4 * (backward_queries * row_bytes >> 4) +
-                        i % 4 * descriptor_step(false),
-                    i > 0);
+      score_product(
+          to, rows + i / 4 * (backward_keys * row_bytes >> 4) + i % 4 * descriptor_step(false),
+          columns + i / 4 * (backward_queries * row_bytes >> 4) + i % 4 * descriptor_step(false),
+          i > 0);
   }
   // to += a (keys by queries, in registers) times 64 rows of Q or dO.
   INLINE void issue_sums(float (&to)[sums], const u32 (&a)[scores / 2], u32 b, bool add) {

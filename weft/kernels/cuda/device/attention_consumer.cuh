@@ -1,6 +1,7 @@
 // What a warpgroup does with a tile of queries. Part of attention.cu.
 #pragma once
 #include "weft/kernels/cuda/device/attention_feed.cuh"
+#include "weft/kernels/cuda/device/attention_products.cuh"
 #include "weft/kernels/cuda/device/attention_softmax.cuh"
 
 INLINE void release(u32 barrier) {
@@ -19,23 +20,11 @@ struct Consumer {
   RowState chunk, all;
   Stage place;
 
-  INLINE void issue_scores(int stage_at) {
-#pragma unroll
-    for (int i = 0; i < s.head_dim / 16; ++i)
-      score_product(
-          x, q + (i / 4 * (attention_rows * row_bytes) >> 4) + i % 4 * descriptor_step(false),
-          k + (stage_at * key_bytes(s) + i / 4 * (s.key_block * row_bytes) >> 4) +
-              i % 4 * descriptor_step(false),
-          i > 0);
-    wgmma_commit();
+  INLINE void issue_scores(int stage) {
+    ::issue_scores<attention_rows>(x, q, k + (stage * key_bytes(s) >> 4));
   }
-  INLINE void issue_values(int stage_at, bool add) {
-    wgmma_fence();  // weights and sums are in registers
-#pragma unroll
-    for (int i = 0; i < s.key_block / 16; ++i)
-      value_product(o, weights[4 * i], weights[4 * i + 1], weights[4 * i + 2], weights[4 * i + 3],
-                    v + (stage_at * key_bytes(s) >> 4) + i * descriptor_step(true), add || i > 0);
-    wgmma_commit();
+  INLINE void issue_values(int stage, bool add) {
+    ::issue_values(o, weights, v + (stage * key_bytes(s) >> 4), add);
   }
   INLINE void pack_weights() {
 #pragma unroll
@@ -52,7 +41,7 @@ struct Consumer {
     settle(x);
     release(at.k_empty + 8 * place.stage);
     if (blocks == 1) release(at.q_empty);
-    if (masked) mask_scores(x, position, column, p.kv_len);
+    if (masked) mask_scores(x, position, position + 8, column, p.kv_len);
     float decay[2];
     softmax_block(x, chunk, decay, p.scale_log2);
     pack_weights();
@@ -75,7 +64,7 @@ struct Consumer {
     settle(x);
     release(at.k_empty + 8 * place.stage);
     if (j == blocks - 1) release(at.q_empty);
-    if (masked) mask_scores(x, position, column + j * s.key_block, p.kv_len);
+    if (masked) mask_scores(x, position, position + 8, column + j * s.key_block, p.kv_len);
     RowState ended = chunk;
     if (new_chunk) chunk = RowState();
     float decay[2];
@@ -139,11 +128,11 @@ struct Consumer {
     float inverse[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      inverse[r] = all.sum[r] > 0 ? 1.0f / all.sum[r] : 0.0f;
+      inverse[r] = inverse_sum(all.sum[r]);
       const int at_row = row + lane / 4 + 8 * r;
       if (p.lse && lane % 4 == 0 && at_row < p.q_len)
         p.lse[((long long)tile.segment * p.q_len + at_row) * p.q_heads + tile.head] =
-            all.most[r] * p.scale + __logf(all.sum[r]);
+            log_sum(all.most[r], all.sum[r], p.scale);
     }
     if (lane == 0) wait_stores_read<0>();
     __syncwarp();  // and every lane has read its totals

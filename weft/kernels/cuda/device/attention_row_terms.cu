@@ -1,7 +1,7 @@
 // What attention's backward pass needs of each row of queries: the logarithm to base 2 of its
 // softmax's sum, and the product of o with its gradient (what all gradients of its scores have in
-// common). Rows behind a segment's last get +infinity and 0: their softmax is 0. A CTA takes a block
-// of 64 rows of one head; head_dim / 8 threads a row.
+// common). Rows behind a segment's last get +infinity and 0: their softmax is 0. A CTA takes a
+// block of 64 rows of one head; head_dim / 8 threads a row.
 #include "weft/kernels/cuda/attention_backward_tiles.h"
 #include "weft/kernels/cuda/device/ptx.cuh"
 
@@ -51,8 +51,7 @@ extern "C" __global__ void __launch_bounds__(256)
   for (int i = 0; i < rounds; ++i) {
     const int in_block = i * (256 / lanes) + threadIdx.x / lanes;
     const int row = blockIdx.x * backward_queries + in_block;
-    for (int other = 1; other < lanes; other *= 2)
-      sums[i] += __shfl_xor_sync(~0u, sums[i], other);
+    for (int other = 1; other < lanes; other *= 2) sums[i] += __shfl_xor_sync(~0u, sums[i], other);
     if (column != 0) continue;
     const long long at = (long long)segment * p.q_len + row;
     float* to = terms + (long long)block * 2 * backward_queries + in_block;

@@ -21,12 +21,13 @@ INLINE float over_quad_sum(float x) {
   return x + __shfl_xor_sync(~0u, x, 2);
 }
 
-// Keys from `column` on that a row at `position` does not see count as minus infinity.
-INLINE void mask_scores(float (&x)[scores], int position, int column, int kv_len) {
+// Keys from `column` on that rows at these positions do not see count as minus infinity.
+INLINE void mask_scores(float (&x)[scores], int position, int position_8, int column, int kv_len) {
 #pragma unroll
   for (int i = 0; i < scores; ++i) {
     const int key = column + i / 4 * 8 + i % 2;
-    if (key >= kv_len || (s.causal && key > position + i / 2 % 2 * 8)) x[i] = minus_infinity;
+    if (key >= kv_len || (s.causal && key > (i / 2 % 2 ? position_8 : position)))
+      x[i] = minus_infinity;
   }
 }
 
@@ -48,7 +49,7 @@ INLINE void softmax_block(float (&x)[scores], RowState& state, float (&decay)[2]
     decay[r] = exp2_fast((state.most[r] - base) * scale);
     offset[r] = base * scale;
     state.most[r] = most[r];
-    state.sum[r] *= decay[r];
+    state.sum[r] = __fmul_rn(state.sum[r], decay[r]);
   }
 #pragma unroll
   for (int i = 0; i < scores; ++i) {
@@ -57,26 +58,45 @@ INLINE void softmax_block(float (&x)[scores], RowState& state, float (&decay)[2]
   }
 }
 
+// Two chunks become one, each scaled to the larger of the two maxima. One rounding for the first
+// product and one for the rest, in every kernel: nothing here is left to the compiler.
+INLINE float combined(float before, float keep, float x, float take) {
+  return fmaf(x, take, __fmul_rn(before, keep));
+}
+struct Scales {
+  float keep, take, most;
+};
+INLINE Scales combine_scales(float most_before, float most_of_chunk, float scale) {
+  const float most = fmaxf(most_before, most_of_chunk);
+  const float base = most == minus_infinity ? 0.0f : most;
+  return {exp2_fast((most_before - base) * scale), exp2_fast((most_of_chunk - base) * scale), most};
+}
+INLINE float inverse_sum(float sum) {
+  return sum > 0 ? 1.0f / sum : 0.0f;
+}
+INLINE float log_sum(float most, float sum, float scale) {
+  return fmaf(most, scale, __logf(sum));
+}
+
 // Sums of all chunks so far, `total`, lie in shared memory: 16 bytes a thread, 512 a warp, for each
-// four. Chunks are added in ascending order, each scaled to the larger of the two maxima.
+// four. Chunks are added in ascending order.
 INLINE void add_chunk(float (&o)[sums], RowState& chunk, RowState& all, bool first, u32 total,
                       float scale) {
-  float keep[2], take[2];
+  Scales scales[2];
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     chunk.sum[r] = over_quad_sum(chunk.sum[r]);
-    const float most = fmaxf(all.most[r], chunk.most[r]);
-    const float base = most == minus_infinity ? 0.0f : most;
-    keep[r] = exp2_fast((all.most[r] - base) * scale);
-    take[r] = exp2_fast((chunk.most[r] - base) * scale);
-    all.sum[r] = first ? chunk.sum[r] : all.sum[r] * keep[r] + chunk.sum[r] * take[r];
-    all.most[r] = most;
+    scales[r] = combine_scales(all.most[r], chunk.most[r], scale);
+    all.sum[r] =
+        first ? chunk.sum[r] : combined(all.sum[r], scales[r].keep, chunk.sum[r], scales[r].take);
+    all.most[r] = scales[r].most;
   }
   if (first) return;
 #pragma unroll
   for (int i = 0; i < sums; i += 4) {
     float t[4];
     load_four(total + i / 4 * 512, t);
-    for (int j = 0; j < 4; ++j) o[i + j] = t[j] * keep[j / 2] + o[i + j] * take[j / 2];
+    for (int j = 0; j < 4; ++j)
+      o[i + j] = combined(t[j], scales[j / 2].keep, o[i + j], scales[j / 2].take);
   }
 }
