@@ -3,9 +3,9 @@
 // weight turned), input gradient, and weight gradient added into f32.
 //
 // Numbers. One ascending chain over k in instructions of 16: an element's bits depend on its row,
-// its column and k alone. Into f32 a long k is cut into slabs where that fills an H200; they are added
-// in ascending order. Their number (matmul_slabs) depends on m, n and k alone, never on the device
-// or the schedule.
+// its column and k alone. Into f32 a long k is cut into slabs where that fills an H200; they are
+// added in ascending order. Their number (matmul_slabs) depends on m, n and k alone, never on the
+// device or the schedule.
 //
 // Rows of C are written in granules of 16 bytes: up to 7 elements behind the n-th of a row are
 // overwritten (the copy engine's doing).
