@@ -54,7 +54,7 @@ void add_eval(CLI::App& app) {
     const bool val = o->split == "val";
     const train::Evaluation e = train::evaluate(
         model.params, model.config, parse_dtype(o->dtype.empty() ? model.dtype : o->dtype),
-        val ? dataset.val() : dataset.train());
+        val ? dataset.val() : dataset.train(), dataset.info().document_start);
     const train::SplitInfo& info = val ? dataset.info().val : dataset.info().train;
     const double bits_per_byte =
         info.bytes ? e.loss * double(e.tokens) / std::log(2.0) / double(info.bytes) : 0;

@@ -178,6 +178,7 @@ class PairCounts {
 BpeParts first_parts(const BpeTraining& options) {
   BpeParts parts;
   parts.splits = options.splits;
+  parts.start = options.start;
   for (const std::string& content : options.special) {
     parts.added.push_back(
         {.id = int32_t(parts.tokens.size()), .content = content, .special = true});

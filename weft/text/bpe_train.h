@@ -17,7 +17,8 @@ namespace weft {
 struct BpeTraining {
   int64_t vocab_size = 4096;  // the special tokens, the 256 bytes and what is learned
   std::vector<std::string> special = {
-      "<|endoftext|>"};  // the first ids; no part of what is learned
+      "<|endoftext|>"};             // the first ids; no part of what is learned
+  std::vector<int32_t> start = {};  // those of them that a model wants before a text
   // By default Qwen2's: sums are easier to learn from single digits.
   std::vector<SplitRule> splits = {{.pattern = std::string(qwen2_pattern)}};
 };

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <numeric>
+#include <set>
 
 namespace weft::train {
 namespace {
@@ -50,17 +51,86 @@ TEST(Batch, WindowsCoverEveryTokenButTheFirstOnce) {
     const Counting text(n);
     Batch batch(default_device(), 3, 4, 1);
     std::vector<int32_t> seen;
-    int64_t predicted = 0;
-    for (int64_t w = 0; w * 4 < n - 1; w += 3) {
-      predicted += batch.fill_windows(text.view, w);
+    for (int64_t begin = 0; begin < n - 1;) {
+      begin = batch.fill_windows(text.view, begin);
       for (const int32_t target : batch.tensors().targets.to_vector<int32_t>())
         if (target >= 0) seen.push_back(target);
     }
     std::vector<int32_t> all(size_t(n - 1));
     std::iota(all.begin(), all.end(), 1);
     EXPECT_EQ(seen, all);
-    EXPECT_EQ(predicted, n - 1);
   }
+}
+
+// Documents of the given numbers of tokens behind their start, which is 0; the last is followed by
+// the start of a next one.
+struct Documents {
+  std::vector<uint16_t> ids;
+  TokenView view;
+  explicit Documents(const std::vector<int>& lengths) {
+    uint16_t next = 1;
+    for (const int length : lengths) {
+      ids.push_back(0);
+      for (int i = 0; i < length; ++i) ids.push_back(next++);
+    }
+    ids.push_back(0);
+    view = {std::as_bytes(std::span(ids)), 2, 65536, {}};
+  }
+};
+
+TEST(Batch, DocumentsDoNotSeeEachOther) {
+  const Documents text({2, 1, 9});
+  Batch batch(default_device(), 1, 6, 1, 0);
+  batch.fill_windows(text.view, 0);
+  const Batch::Tensors& t = batch.tensors();
+  EXPECT_EQ(t.tokens.to_vector<int>(), (std::vector<int>{0, 1, 2, 0, 3, 0}));
+  EXPECT_EQ(t.targets.to_vector<int>(), (std::vector<int>{1, 2, 0, 3, 0, -1}));
+  EXPECT_EQ(t.positions.to_vector<int>(), (std::vector<int>{0, 1, 2, 0, 1, 0}));
+  const std::vector<int> segments = t.segments.to_vector<int>();
+  EXPECT_EQ(std::vector<int>(segments.begin(), segments.begin() + 12),
+            (std::vector<int>{0, 3, 0, 3, 3, 2, 3, 2, 5, 1, 5, 1}));
+  for (size_t i = 12; i < segments.size(); i += 2)
+    EXPECT_EQ(segments[i] * 10 + segments[i + 1], 60) << i;  // empty, behind all tokens
+}
+
+// Each target once; a document that fits into a window is in one window.
+TEST(Batch, WindowsBeginWithDocuments) {
+  const Documents text({2, 1, 9, 3, 3, 5, 1});
+  for (const int64_t sequences : {1, 2, 3}) {
+    Batch batch(default_device(), sequences, 6, 1, 0);
+    std::vector<int32_t> seen, first;
+    for (int64_t begin = 0; begin < text.view.size() - 1;) {
+      begin = batch.fill_windows(text.view, begin);
+      const auto tokens = batch.tensors().tokens.to_vector<int32_t>(),
+                 targets = batch.tensors().targets.to_vector<int32_t>();
+      for (size_t i = 0; i < targets.size(); ++i) {
+        if (targets[i] < 0) continue;
+        if (i % 6 == 0) first.push_back(tokens[i]);
+        seen.push_back(targets[i]);
+      }
+    }
+    EXPECT_EQ(seen, std::vector<int32_t>(text.ids.begin() + 1, text.ids.end()));
+    EXPECT_EQ(first, (std::vector<int32_t>{0, 0, 9, 0, 0, 0, 0}));  // 9 is within the long one
+  }
+}
+
+TEST(Batch, SamplesBeginWithDocuments) {
+  const Documents text(std::vector<int>(50, 4));
+  const Documents one({300});
+  Batch batch(default_device(), 8, 10, 1, 0);
+  batch.fill_samples(text.view, 3, 0);
+  const auto tokens = batch.tensors().tokens.to_vector<int32_t>();
+  std::set<int32_t> second;
+  for (size_t i = 0; i < tokens.size(); i += 10) {
+    EXPECT_EQ(tokens[i], 0);
+    second.insert(tokens[i + 1]);
+  }
+  EXPECT_GT(second.size(), 4u);
+  // Within a long document a sample begins anywhere.
+  batch.fill_samples(one.view, 3, 0);
+  const auto within = batch.tensors().tokens.to_vector<int32_t>();
+  for (int64_t i = 0; i < 8; ++i)
+    EXPECT_EQ(within[size_t(10 * i)], sample_offset(3, i, one.view.size(), 10));
 }
 
 TEST(Batch, PositionsAndSegments) {

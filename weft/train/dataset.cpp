@@ -35,12 +35,17 @@ SplitInfo read_split(const JsonReader& reader) {
 DataInfo read_info(const std::string& path) {
   const Json json = read_json(path);
   const JsonReader reader(json, path);
-  reader.allow_only({"format", "version", "tokenizer", "vocab", "documents", "train", "val"});
+  reader.allow_only(
+      {"format", "version", "tokenizer", "vocab", "documents", "document_start", "train", "val"});
   if (reader.string("format") != "weft-data") reader.refuse("format", "\"weft-data\"");
   reader.integer("version", 1, 1);
-  return {reader.string("tokenizer"), reader.integer("vocab", 1, max_vocab_size),
-          reader.integer("documents", 1, most), read_split(reader.object("train")),
-          read_split(reader.object("val"))};
+  const int64_t vocab = reader.integer("vocab", 1, max_vocab_size);
+  std::optional<int32_t> start;
+  if (json.contains("document_start"))
+    start = int32_t(reader.integer("document_start", 0, vocab - 1));
+  return {reader.string("tokenizer"),           vocab,
+          reader.integer("documents", 1, most), start,
+          read_split(reader.object("train")),   read_split(reader.object("val"))};
 }
 
 Json split_json(const SplitInfo& split) {
@@ -52,6 +57,7 @@ void write_info(const DataInfo& info, const std::string& path, FileSystem& fs) {
   json["tokenizer"] = info.tokenizer;
   json["vocab"] = info.vocab;
   json["documents"] = info.documents;
+  if (info.document_start) json["document_start"] = *info.document_start;
   json["train"] = split_json(info.train);
   json["val"] = split_json(info.val);
   write_file_atomic(path, dump_json(json, 2) + "\n", fs);
@@ -93,12 +99,36 @@ SplitInfo describe(const TokenView& tokens, const Tokenizer& tokenizer) {
   return {tokens.size(), int64_t(bytes), to_hex(sha256(tokens.payload))};
 }
 
-SplitInfo write_split(const Tokenizer& tokenizer, std::string_view text, const std::string& path,
-                      FileSystem& fs) {
-  const std::vector<int32_t> ids = tokenizer.encode(text);
+SplitInfo write_ids(const std::vector<int32_t>& ids, size_t bytes, const Tokenizer& tokenizer,
+                    const std::string& path, FileSystem& fs) {
   write_token_shard(path, ids, tokenizer.vocab_size(), fs);
   const TokenShard written(path, tokenizer.vocab_size());
-  return {int64_t(ids.size()), int64_t(text.size()), to_hex(*written.tokens().sha256)};
+  return {int64_t(ids.size()), int64_t(bytes), to_hex(*written.tokens().sha256)};
+}
+
+// The last document ends as the others do, with the start of a next one.
+SplitInfo write_split(const Tokenizer& tokenizer, const std::vector<std::string_view>& documents,
+                      const std::string& path, FileSystem& fs) {
+  const int32_t start = tokenizer.start_tokens().at(0);
+  std::vector<int32_t> ids{start};
+  size_t bytes = 0;
+  for (const std::string_view document : documents) {
+    const std::vector<int32_t> more = tokenizer.encode_plain(document);
+    ids.insert(ids.end(), more.begin(), more.end());
+    ids.push_back(start);
+    bytes += document.size();
+  }
+  return write_ids(ids, bytes, tokenizer, path, fs);
+}
+
+// Writes what describes the splits, behind them.
+DataInfo finish_dataset(DataInfo info, const Tokenizer& tokenizer, const std::string& out,
+                        FileSystem& fs) {
+  info.tokenizer = tokenizer.name();
+  info.vocab = tokenizer.vocab_size();
+  save_tokenizer(tokenizer, out + "/tokenizer.json", fs);
+  write_info(info, out + "/meta.json", fs);
+  return info;
 }
 
 bool starts_character(char c) {
@@ -122,8 +152,8 @@ Dataset::Dataset(const std::string& directory)
       train_(open_shard(existing_file(directory, "train.bin"))),
       val_(open_shard(existing_file(directory, "val.bin"))) {
   if (info_.vocab == 0) {
-    info_ = {std::string(tokenizer_->name()), tokenizer_->vocab_size(), 1,
-             describe(train(), *tokenizer_), describe(val(), *tokenizer_)};
+    info_ = {std::string(tokenizer_->name()), tokenizer_->vocab_size(),    1, {},
+             describe(train(), *tokenizer_),  describe(val(), *tokenizer_)};
     return;
   }
   if (tokenizer_->vocab_size() != info_.vocab)
@@ -160,12 +190,25 @@ void Dataset::check_context(int64_t context) const {
 DataInfo write_dataset(std::string_view train, std::string_view val, const Tokenizer& tokenizer,
                        const std::string& out, int64_t documents, FileSystem& fs) {
   make_directories(out, fs);
-  DataInfo info{std::string(tokenizer.name()), tokenizer.vocab_size(), documents, {}, {}};
+  DataInfo info;
+  info.documents = documents;
+  info.train = write_ids(tokenizer.encode(train), train.size(), tokenizer, out + "/train.bin", fs);
+  info.val = write_ids(tokenizer.encode(val), val.size(), tokenizer, out + "/val.bin", fs);
+  return finish_dataset(info, tokenizer, out, fs);
+}
+
+DataInfo write_documents(const std::vector<std::string_view>& train,
+                         const std::vector<std::string_view>& val, const Tokenizer& tokenizer,
+                         const std::string& out, FileSystem& fs) {
+  WEFT_CHECK(tokenizer.start_tokens().size() == 1, "{} tokens before a document",
+             tokenizer.start_tokens().size());
+  make_directories(out, fs);
+  DataInfo info;
+  info.documents = int64_t(train.size() + val.size());
+  info.document_start = tokenizer.start_tokens()[0];
   info.train = write_split(tokenizer, train, out + "/train.bin", fs);
   info.val = write_split(tokenizer, val, out + "/val.bin", fs);
-  save_tokenizer(tokenizer, out + "/tokenizer.json", fs);
-  write_info(info, out + "/meta.json", fs);
-  return info;
+  return finish_dataset(info, tokenizer, out, fs);
 }
 
 namespace {

@@ -7,8 +7,10 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weft/io/token_shard.h"
 #include "weft/text/tokenizer.h"
@@ -23,6 +25,8 @@ struct SplitInfo {
 struct DataInfo {
   std::string tokenizer;
   int64_t vocab = 0, documents = 0;
+  // The token that stands before every document; none: the text is one stream.
+  std::optional<int32_t> document_start = {};
   SplitInfo train, val;
 };
 
@@ -70,5 +74,11 @@ DataInfo write_dataset(std::string_view train, std::string_view val, const Token
 DataInfo write_dataset(std::string_view train, std::string_view val, std::string_view tokenizer,
                        const std::string& out, int64_t documents = 1,
                        FileSystem& fs = posix_file_system());
+
+// The same for documents, each behind the tokenizer's start token, which it must have: training and
+// evaluation then keep them apart (train/batch.h).
+DataInfo write_documents(const std::vector<std::string_view>& train,
+                         const std::vector<std::string_view>& val, const Tokenizer& tokenizer,
+                         const std::string& out, FileSystem& fs = posix_file_system());
 
 }  // namespace weft::train

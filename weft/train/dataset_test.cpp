@@ -1,5 +1,6 @@
 #include "weft/train/dataset.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 #include "tests/temp_directory.h"
 #include "weft/base/json.h"
 #include "weft/base/sha256.h"
+#include "weft/text/bpe_train.h"
 #include "weft/text/byte_alphabet.h"
 
 namespace weft::train {
@@ -80,6 +82,26 @@ std::string gguf_file(const std::string& model) {
          entry("model", 8, text(model)) + entry("pre", 8, text("gpt-2")) +
          entry("tokens", 9, raw(uint32_t(8)) + raw(uint64_t(256)) + tokens) +
          entry("add_bos_token", 7, raw(true)) + entry("bos_token_id", 4, raw(uint32_t(7)));
+}
+
+TEST(Dataset, KeepsDocumentsApart) {
+  const TempDirectory dir;
+  ThreadPool pool(1);
+  const std::vector<std::string_view> train{"one two", "three <|endoftext|>"}, val{"two"};
+  const std::string_view all = "one two three two";
+  const auto tokenizer = train_bpe({&all, 1}, {.vocab_size = 258, .start = {0}}, pool);
+  const DataInfo info = write_documents(train, val, *tokenizer, dir / "data");
+  EXPECT_EQ(info.document_start, 0);
+  EXPECT_EQ(info.documents, 3);
+  EXPECT_EQ(info.train.bytes, 7 + 19);
+  const Dataset data(dir / "data");
+  EXPECT_EQ(data.info().document_start, 0);
+  const std::string start = "<|endoftext|>";
+  EXPECT_EQ(decoded(data, data.train()), start + "one two" + start + "three " + start + start);
+  std::vector<int32_t> ids(size_t(data.train().size()));
+  data.train().copy(0, ids);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 3);  // what a document spells is no start
+  EXPECT_EQ(data.tokenizer().start_tokens(), std::vector<int32_t>{0});
 }
 
 TEST(Tokenizers, GgufFilesHaveVocabularies) {

@@ -28,10 +28,10 @@ int64_t own_bytes(const Executable* executable) {
 
 }  // namespace
 
-Evaluator::Evaluator(const models::ModelConfig& model, DType dtype, Device& device, int64_t windows)
+Evaluator::Evaluator(const models::ModelConfig& model, DType dtype, Device& device,
+                     std::optional<int32_t> document_start, int64_t windows)
     : dtype_(dtype),
-      context_(model.context),
-      batch_(device, windows_together(windows, model.context), model.context, 1),
+      batch_(device, windows_together(windows, model.context), model.context, 1, document_start),
       cast_([dtype](Params params) { return models::cast_params(params, dtype); }, {}),
       nll_([model](Params weights, Batch::Tensors batch) { return nll_of(model, weights, batch); },
            {}) {}
@@ -42,17 +42,16 @@ std::optional<Evaluation> Evaluator::run(const Params& params, const TokenView& 
   Evaluation result;
   double sum = 0;
   std::vector<float> nll(size_t(batch_.tokens_max()));
-  for (int64_t window = 0; window * context_ < tokens.size() - 1; window += batch_.sequences()) {
+  for (int64_t begin = 0; begin < tokens.size() - 1;) {
     if (interrupted && interrupted()) return std::nullopt;
-    // Only the last window may be short, so the tokens that count come first.
-    const int64_t predicted = batch_.fill_windows(tokens, window);
+    begin = batch_.fill_windows(tokens, begin);
     const Tensor found = nll_(weights, batch_.tensors());
     const Array& array = found.value();
     array.device().copy_to_host(reinterpret_cast<std::byte*>(nll.data()), array.data(),
                                 array.bytes());
-    for (int64_t i = 0; i < predicted; ++i) sum += double(nll[size_t(i)]);
-    result.tokens += predicted;
+    for (const float each : nll) sum += double(each);  // 0 where nothing is predicted
   }
+  result.tokens = tokens.size() - 1;
   WEFT_CHECK(result.tokens > 0, "{} tokens", tokens.size());
   result.loss = sum / double(result.tokens);
   return result;
@@ -63,8 +62,8 @@ int64_t Evaluator::planned_bytes() const {
 }
 
 Evaluation evaluate(const Params& params, const models::ModelConfig& model, DType dtype,
-                    const TokenView& tokens) {
-  return *Evaluator(model, dtype, default_device()).run(params, tokens);
+                    const TokenView& tokens, std::optional<int32_t> document_start) {
+  return *Evaluator(model, dtype, default_device(), document_start).run(params, tokens);
 }
 
 }  // namespace weft::train

@@ -14,13 +14,14 @@ struct Evaluation {
   int64_t tokens = 0;  // predicted: all but the first
 };
 
-// Consecutive windows of `context` tokens that do not overlap; a token sees those before it in its
-// window. The sum is in f64 in the order of the text, so it does not depend on how many windows are
-// computed together.
+// Consecutive windows of `context` tokens that do not overlap; a token sees those of its document
+// before it in its window. The sum is in f64 in the order of the text, so it does not depend on how
+// many windows are computed together.
 class Evaluator {
  public:
-  // windows: computed together; 0: about 4096 tokens.
-  Evaluator(const models::ModelConfig& model, DType dtype, Device& device, int64_t windows = 0);
+  // document_start: of the data, see DataInfo. windows: computed together; 0: about 4096 tokens.
+  Evaluator(const models::ModelConfig& model, DType dtype, Device& device,
+            std::optional<int32_t> document_start = {}, int64_t windows = 0);
 
   // Stops early when `interrupted` says so: nothing is returned then.
   std::optional<Evaluation> run(const Params& params, const TokenView& tokens,
@@ -30,7 +31,6 @@ class Evaluator {
 
  private:
   DType dtype_;
-  int64_t context_;
   Batch batch_;
   Jit<std::function<Params(Params)>> cast_;
   Jit<std::function<Tensor(Params, Batch::Tensors)>> nll_;
@@ -38,6 +38,6 @@ class Evaluator {
 
 // The same, once.
 Evaluation evaluate(const Params& params, const models::ModelConfig& model, DType dtype,
-                    const TokenView& tokens);
+                    const TokenView& tokens, std::optional<int32_t> document_start = {});
 
 }  // namespace weft::train

@@ -63,11 +63,35 @@ TEST(Evaluate, IsTheMeanOverAllWindows) {
   EXPECT_NEAR(evaluate(s.params, s.model, DType::bf16, tokens).loss, found.loss, 0.01 * found.loss);
 }
 
+// Each document for itself, however windows are filled: all fit into one.
+TEST(Evaluate, ADocumentSeesItselfAlone) {
+  const Example s;
+  constexpr int32_t start = 0;
+  const std::vector<std::vector<int32_t>> documents{{5, 9, 3}, {7}, {2, 2, 8, 1, 4, 6, 3}, {1, 5}};
+  std::vector<uint16_t> ids{start};
+  double sum = 0;
+  for (const std::vector<int32_t>& document : documents) {
+    std::vector<int32_t> window{start};
+    for (const int32_t id : document) ids.push_back(uint16_t(id)), window.push_back(id);
+    ids.push_back(start), window.push_back(start);
+    sum += window_loss(s.params, s.model, window);
+  }
+  const TokenView tokens{std::as_bytes(std::span(ids)), 2, s.model.vocab, {}};
+  for (const int64_t windows : {1, 3}) {
+    const auto found =
+        Evaluator(s.model, DType::f32, default_device(), start, windows).run(s.params, tokens);
+    EXPECT_EQ(found->tokens, int64_t(ids.size()) - 1);
+    EXPECT_NEAR(found->loss, sum / double(ids.size() - 1), 1e-5);
+  }
+}
+
 TEST(Evaluate, DoesNotDependOnHowManyWindowsAreComputedTogether) {
   const Example s;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const auto loss = [&](int64_t windows) {
-      return Evaluator(s.model, dtype, default_device(), windows).run(s.params, s.data.val())->loss;
+      return Evaluator(s.model, dtype, default_device(), std::nullopt, windows)
+          .run(s.params, s.data.val())
+          ->loss;
     };
     const double all = loss(0);
     EXPECT_EQ(loss(1), all);
@@ -77,7 +101,7 @@ TEST(Evaluate, DoesNotDependOnHowManyWindowsAreComputedTogether) {
 
 TEST(Evaluate, StopsWhenInterrupted) {
   const Example s;
-  Evaluator evaluator(s.model, DType::f32, default_device(), 1);
+  Evaluator evaluator(s.model, DType::f32, default_device(), std::nullopt, 1);
   int asked = 0;
   EXPECT_FALSE(evaluator.run(s.params, s.data.val(), [&] { return ++asked == 3; }).has_value());
   EXPECT_EQ(asked, 3);

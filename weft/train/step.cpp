@@ -79,12 +79,13 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
   return out;
 }
 
-Stepper::Stepper(const TrainConfig& config, State state, Device& device)
+Stepper::Stepper(const TrainConfig& config, State state, Device& device,
+                 std::optional<int32_t> document_start)
     : config_(config),
       state_(std::move(state)),
       device_(device),
       batch_(device, config.batch / config.micro_batches, config.model.context,
-             float(1.0 / double(config.tokens_per_step()))),
+             float(1.0 / double(config.tokens_per_step())), document_start),
       hyper_(Array::from<float>(device, {4}, std::vector<float>(4))),
       keep_(scalar(device, 1.0f)),
       forget_(scalar(device, 0.0f)),

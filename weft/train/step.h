@@ -1,6 +1,8 @@
 // One optimizer step, compiled once: forward, backward, clipping and AdamW.
 #pragma once
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <tuple>
 
 #include "weft/graph/jit.h"
@@ -34,7 +36,9 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
 // Dropout of micro-batch i of step s draws its numbers as step s M + i.
 class Stepper {
  public:
-  Stepper(const TrainConfig& config, State state, Device& device);
+  // document_start: of the data, see DataInfo.
+  Stepper(const TrainConfig& config, State state, Device& device,
+          std::optional<int32_t> document_start = {});
 
   struct Outcome {
     double loss;           // mean over the step's tokens, nats
