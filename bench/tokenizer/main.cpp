@@ -65,7 +65,7 @@ Options parse(int argc, char** argv) {
 
 void run(const Options& options) {
   const size_t bytes = options.quick ? size_t(1) << 20 : size_t(8) << 20;
-  const std::string text = options.text.empty() ? weft::make_story_corpus(1, bytes)
+  const std::string text = options.text.empty() ? weft::make_corpus(weft::story_grammar(), 1, bytes)
                                                 : weft::read_file(options.text, uint64_t(1) << 32);
   const std::string_view view = text;
   weft::ThreadPool pool(1);

@@ -116,7 +116,7 @@ int run(bool quick, const std::string& text) {
 
 int main(int argc, char** argv) try {
   bool quick = false;
-  std::string text = make_story_corpus(1, 1 << 20);
+  std::string text = make_corpus(story_grammar(), 1, 1 << 20);
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--quick")
       quick = true;

@@ -1,20 +1,23 @@
-// weft demo: the main job in one command. Makes a corpus of little stories (or takes a text),
-// trains a GPT on it, holds its loss against what the grammar allows, and shows what it writes.
+// weft demo: the main job in one command. Makes a corpus of stories and dialogues (or takes a
+// text), learns its tokens, trains a Llama on it, holds its loss against what the grammar allows,
+// lets it write, add and talk, and leaves it as a directory that transformers reads.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <thread>
 
 #include "weft/base/error.h"
 #include "weft/base/file.h"
 #include "weft/base/log.h"
 #include "weft/base/terminal.h"
 #include "weft/cli/command.h"
+#include "weft/cli/demo_exam.h"
 #include "weft/cli/loss_plot.h"
 #include "weft/cli/train_session.h"
-#include "weft/engine/generate.h"
+#include "weft/text/bpe_train.h"
 #include "weft/text/story_grammar.h"
-#include "weft/train/tokenizers.h"
+#include "weft/train/dataset.h"
 
 namespace weft::cli {
 namespace {
@@ -22,162 +25,163 @@ namespace {
 struct Options {
   std::string text, out = "weft-demo";
   bool resume = false;
-  int64_t steps = 2400, seed = 1;
+  int64_t steps = 3400, seed = 1;
   Compute compute;
   Output output;
-};
 
-// A run folder with its data beside it.
-std::string run_of(const Options& o) {
-  return o.out + "/run";
-}
-std::string data_of(const Options& o) {
-  return o.out + "/data";
-}
+  // A run folder with its data and its export beside it.
+  std::string run() const { return out + "/run"; }
+  std::string data() const { return out + "/data"; }
+  std::string model() const { return out + "/model"; }
+};
 
 train::TrainConfig config_of(const Options& o) {
   train::TrainConfig c;
-  c.model = {.architecture = "llama", .context = 256, .layers = 4, .heads = 4, .width = 128};
+  c.model = {.architecture = "llama", .context = 256, .layers = 2, .heads = 6, .width = 192};
   c.batch = 8, c.steps = o.steps, c.seed = o.seed;
-  c.lr = 4e-3, c.min_lr = 1e-4, c.warmup = 60, c.beta2 = 0.98;
-  c.eval_every = 250, c.checkpoint_every = 250;
+  c.lr = 1e-3, c.min_lr = 2e-5, c.warmup = 60, c.beta2 = 0.98, c.weight_decay = 0.01;
+  c.eval_every = 400, c.checkpoint_every = 400;
   return c;
 }
 
-void prepare_data(const Options& o) {
-  std::filesystem::create_directories(o.out);
-  if (!o.text.empty()) {
-    train::prepare({.text = o.text, .out = data_of(o)});
-    return;
-  }
-  constexpr size_t train_bytes = 6 << 20, val_bytes = 128 << 10;
-  constexpr int64_t vocab_size = 768;
-  const StoryEntropy entropy = story_entropy();
-  log_info(format(
-      "{} of stories from a grammar that can tell about 10^{:.0f} of them; its entropy is {:.3f} "
-      "bits a byte",
-      format_bytes(double(train_bytes)), std::log10(entropy.stories),
-      entropy.nats_per_character / std::log(2.0)));
-  const std::string train = make_story_corpus(uint64_t(o.seed), train_bytes);
-  const std::string val = make_story_corpus(uint64_t(o.seed), val_bytes, StorySplit::validation);
-  train::write_dataset(train, val, *train::make_tokenizer("bpe", vocab_size, train, val),
-                       data_of(o));
+// Texts are ASCII: a character is a byte.
+double entropy_bits_per_byte() {
+  return nats_per_character(primer_grammar()) / std::log(2.0);
+}
+
+void prepare_primer(const Options& o) {
+  constexpr size_t train_bytes = 8 << 20, val_bytes = 128 << 10;
+  constexpr int64_t vocab_size = 1024;
+  const Grammar& grammar = primer_grammar();
+  const std::string train = make_corpus(grammar, uint64_t(o.seed), train_bytes);
+  const std::string val =
+      make_corpus(grammar, uint64_t(o.seed), val_bytes, CorpusSplit::validation);
+  log_info(
+      format("{} of stories and dialogues with sums, by a grammar: its entropy is {:.4f} bits "
+             "a byte, and no model can do better",
+             format_bytes(double(train_bytes)), entropy_bits_per_byte()));
+  ThreadPool pool(int(std::max(std::thread::hardware_concurrency(), 1u)));
+  const std::string_view text = train;
+  const auto tokenizer = train_bpe({&text, 1}, {.vocab_size = vocab_size, .start = {0}}, pool);
+  const train::DataInfo info =
+      train::write_documents(split_corpus(train), split_corpus(val), *tokenizer, o.data());
+  log_info(format("{} tokens learned from them, {:.1f} bytes each in the mean", vocab_size,
+                  double(info.train.bytes) / double(info.train.tokens)));
 }
 
 std::unique_ptr<train::Trainer> open(const Options& o) {
-  if (o.resume) return train::Trainer::resume(run_of(o));
-  if (path_exists(run_of(o)))
+  if (o.resume) return train::Trainer::resume(o.run());
+  if (path_exists(o.run()))
     user_error(
         "{} holds a demo already; go on with it: weft demo --out {} --resume, or choose another "
         "--out",
         o.out, o.out);
-  prepare_data(o);
-  return train::Trainer::create(config_of(o), data_of(o), run_of(o));
+  std::filesystem::create_directories(o.out);
+  if (o.text.empty())
+    prepare_primer(o);
+  else
+    train::prepare({.text = o.text, .out = o.data()});
+  return train::Trainer::create(config_of(o), o.data(), o.run());
 }
 
-constexpr double temperature = 0.7;
-
-// Stories told from nothing.
-std::vector<std::string> tell(const Options& o, const std::string& prompt, int64_t count) {
-  const train::LoadedRun run = train::load_run(run_of(o));
-  engine::Runner runner(run.config.model, run.params,
-                        {.dtype = parse_dtype(run.config.dtype), .slots = 16});
-  engine::GenerateOptions options{.max_tokens = run.config.model.context - 8};
-  options.sampling.temperature = temperature;
-  options.sampling.seed = uint64_t(o.seed);
-  const std::vector<std::string> prompts(static_cast<size_t>(count), prompt);
-  std::vector<std::string> texts;
-  for (engine::Generated& g : engine::generate(runner, *run.tokenizer, prompts, options).texts)
-    texts.push_back(std::move(g.text));
-  return texts;
-}
-
-// Stories are ASCII: a character is a byte.
-double grammar_bits_per_byte() {
-  return story_entropy().nats_per_character / std::log(2.0);
+double bytes_per_token(const train::Trainer& trainer) {
+  const train::SplitInfo& val = trainer.data().info().val;
+  return double(val.bytes) / double(val.tokens - 1);
 }
 
 struct Summary {
   train::TrainResult result;
   double bits_per_byte = 0;
-  std::vector<std::string> samples;
-  StoryScore score = {};  // of the finished stories; none for a text of the user's
+  ExamResult exam = {};  // none for a text of the user's
 };
 
-// The first story of each sample, if it came to its end within the context.
-StoryScore score_of(const std::vector<std::string>& texts) {
-  std::string finished;
-  for (const std::string& t : texts)
-    if (const size_t end = t.find(kStoryEnd); end != t.npos)
-      finished += t.substr(0, end) + std::string(kStoryEnd);
-  StoryScore s = score_stories(finished);
-  s.first_refused = {};
-  return s;
+void report_json(const Options& o, const Summary& s) {
+  Json json{{"event", "demo"},
+            {"run", o.run()},
+            {"model", o.model()},
+            {"step", s.result.step},
+            {"val_loss", s.result.val_loss.value_or(NAN)},
+            {"bits_per_byte", s.bits_per_byte},
+            {"tokens_per_second", s.result.tokens_per_second}};
+  if (o.text.empty())
+    json.update(Json{{"grammar_bits_per_byte", entropy_bits_per_byte()},
+                     {"texts", s.exam.texts},
+                     {"accepted", s.exam.accepted},
+                     {"sums", s.exam.sums},
+                     {"sums_right", s.exam.right}});
+  print_json(json);
 }
 
-void report(const Options& o, const Summary& s) {
-  const bool stories = o.text.empty();
-  if (o.output.json) {
-    Json json{{"event", "demo"},
-              {"run", run_of(o)},
-              {"step", s.result.step},
-              {"val_loss", s.result.val_loss.value_or(NAN)},
-              {"bits_per_byte", s.bits_per_byte},
-              {"tokens_per_second", s.result.tokens_per_second},
-              {"samples", s.samples}};
-    if (stories)
-      json.update(Json{{"grammar_bits_per_byte", grammar_bits_per_byte()},
-                       {"stories", s.score.stories},
-                       {"accepted", s.score.accepted}});
-    return print_json(json);
+void print_indented(std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    if (end > 0) std::printf("  %.*s\n", int(end), text.data());
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
-  std::printf("\nHeld-out loss %.4f nats a token, %.4f bits a byte", *s.result.val_loss,
-              s.bits_per_byte);
-  if (stories)
-    std::printf(
-        "; the grammar's own entropy is %.4f bits.\nOf %lld stories that it finished at "
-        "temperature %.1f, the grammar accepts %lld (%.0f%%).\n",
-        grammar_bits_per_byte(), static_cast<long long>(s.score.stories), temperature,
-        static_cast<long long>(s.score.accepted), 100 * s.score.share());
-  else
-    std::printf(".\n");
-  std::printf("%s tokens/s. What it writes:\n", format_count(s.result.tokens_per_second).c_str());
-  for (size_t i = 0; i < 3 && i < s.samples.size(); ++i) {
-    const std::string& text = s.samples[i];
-    const size_t start = std::min(text.find_first_not_of('\n'), text.size());
-    std::printf("\n  %s\n", text.substr(start, text.find('\n', start) - start).c_str());
-  }
+}
+
+void report_exam(const Summary& s) {
+  const auto count = [](int64_t n) { return static_cast<long long>(n); };
+  const auto percent = [](int64_t n, int64_t of) { return 100 * double(n) / double(of); };
+  const int64_t texts = int64_t(s.exam.texts.size());
   std::printf(
-      "\nThe run is in %s (loss.svg shows how it learned). Next:\n"
-      "  weft generate %s --prompt \"%s\"\n"
-      "  weft eval %s --json\n"
-      "  weft train --resume %s --steps %lld\n",
-      run_of(o).c_str(), run_of(o).c_str(), stories ? "One day" : "The", run_of(o).c_str(),
-      run_of(o).c_str(), static_cast<long long>(2 * s.result.step));
+      "Of %lld texts that it wrote from nothing, at temperature %.1f, the grammar accepts %lld "
+      "(%.0f%%).\nOf %lld sums it has %lld right (%.0f%%).\n\nTwo of the texts:\n",
+      count(texts), s.exam.temperature, count(s.exam.accepted), percent(s.exam.accepted, texts),
+      count(s.exam.sums), count(s.exam.right), percent(s.exam.right, s.exam.sums));
+  for (size_t i = 0; i < 2; ++i) std::printf("\n"), print_indented(s.exam.texts[i]);
+}
+
+void report_next(const Options& o, const train::TrainResult& result) {
+  const std::string run = o.run();
+  std::printf(
+      "\n%s/loss.svg shows how it learned; %s is the model as transformers reads it. Next:\n",
+      run.c_str(), o.model().c_str());
+  if (o.text.empty()) std::printf("  weft chat %s\n", run.c_str());
+  std::printf(
+      "  weft generate %s --prompt \"%s\"\n  weft eval %s\n  weft train --resume %s --steps %lld\n",
+      run.c_str(), o.text.empty() ? "One rainy day, Mia" : "The", run.c_str(), run.c_str(),
+      static_cast<long long>(2 * result.step));
+}
+
+void report(const Options& o, const Summary& s, const train::LoadedModel& model) {
+  std::printf("\nHeld out: %.4f bits a byte", s.bits_per_byte);
+  if (o.text.empty()) {
+    std::printf(", %.2f times the grammar's entropy of %.4f.\n",
+                s.bits_per_byte / entropy_bits_per_byte(), entropy_bits_per_byte());
+    report_exam(s);
+    std::printf("\nA conversation:\n\n");
+    converse(model, uint64_t(o.seed));
+  } else {
+    std::printf(".\n");
+  }
+  report_next(o, s.result);
 }
 
 void run_demo(const Options& o) {
   use(o.compute);
   const std::unique_ptr<train::Trainer> trainer = open(o);
-  TrainSession session(*trainer, o.output.json);
-  Summary s;
-  s.result = session.run();
+  const double floor =
+      o.text.empty() ? nats_per_character(primer_grammar()) * bytes_per_token(*trainer) : 0;
+  TrainSession session(*trainer, o.output.json, floor);
+  Summary s{.result = session.run()};
   if (!s.result.finished) {
     std::printf("saved at step %lld; go on with: weft demo --out %s --resume\n",
                 static_cast<long long>(s.result.step), o.out.c_str());
     return;
   }
-  const train::SplitInfo& val = trainer->data().info().val;
-  const double bytes_per_token = double(val.bytes) / double(val.tokens - 1);
-  s.bits_per_byte = s.result.val_loss.value_or(NAN) / std::log(2.0) / bytes_per_token;
+  s.bits_per_byte = s.result.val_loss.value_or(NAN) / std::log(2.0) / bytes_per_token(*trainer);
   std::vector<PlotReference> references;
-  if (o.text.empty())
-    references.push_back(
-        {"the grammar's entropy", story_entropy().nats_per_character * bytes_per_token});
-  write_loss_plot(run_of(o), references);
-  s.samples = tell(o, o.text.empty() ? "." + std::string(kStoryEnd) : "\n", 64);
-  if (o.text.empty()) s.score = score_of(s.samples);
-  report(o, s);
+  if (floor > 0) references.push_back({"the grammar's entropy", floor});
+  write_loss_plot(o.run(), references);
+  const train::LoadedModel model = train::load_model(o.run());
+  if (path_exists(o.model())) remove_tree(o.model());
+  train::export_model(o.run(), model, o.model(), {.dtype = model.dtype});
+  if (o.text.empty()) s.exam = examine(model, uint64_t(o.seed));
+  if (o.output.json)
+    report_json(o, s);
+  else
+    report(o, s, model);
 }
 
 }  // namespace
@@ -185,13 +189,13 @@ void run_demo(const Options& o) {
 void add_demo(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = app.add_subcommand(
-      "demo", "train a GPT on little stories before your eyes (about two minutes on two cores)");
-  c->add_option("--text", o->text, "train on this text file instead of stories");
+      "demo", "train a Llama before your eyes and talk with it (about three minutes on two cores)");
+  c->add_option("--text", o->text, "train on this text file instead of stories and dialogues");
   c->add_option("--out", o->out, "where everything goes")->capture_default_str();
   c->add_option("--steps", o->steps, "training steps")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  c->add_option("--seed", o->seed, "of the stories, the weights and the samples")
+  c->add_option("--seed", o->seed, "of the texts, the weights and the samples")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   c->add_flag("--resume", o->resume, "go on with an interrupted demo");

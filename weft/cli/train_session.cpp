@@ -24,9 +24,10 @@ Json optional_number(const std::optional<double>& x) {
 
 }  // namespace
 
-TrainSession::TrainSession(train::Trainer& trainer, bool json)
+TrainSession::TrainSession(train::Trainer& trainer, bool json, double floor)
     : trainer_(trainer),
       json_(json),
+      floor_(floor),
       matmul_rate_(measured_matmul_rate(parse_dtype(trainer.config().dtype))) {
   default_device().reset_peak();  // of the run, not of the measurement
   interrupted = false;
@@ -59,9 +60,10 @@ train::TrainResult TrainSession::run(int64_t stop_after) {
   train::RunOptions options;
   options.stop_after = stop_after;
   options.interrupt = &interrupted;
+  const std::string of_floor = floor_ > 0 ? format(" of at least {:.3f}", floor_) : "";
   options.on_step = [&](const train::StepReport& r) {
     bar.update(r.step,
-               {{"loss", format("{:.3f}", r.loss)},
+               {{"loss", format("{:.3f}{}", r.loss, of_floor)},
                 {"", format_count(r.tokens_per_second) + " tok/s"},
                 {"MFU", format("{:.0f}%", 100 * utilisation(model_flops, r.tokens_per_second))},
                 {"", format_duration(r.seconds_left) + " left"},
@@ -71,7 +73,8 @@ train::TrainResult TrainSession::run(int64_t stop_after) {
     if (json_)
       print_json({{"event", "evaluation"}, {"step", step}, {"val_loss", e.loss}, {"best", best}});
     else
-      bar.note(format("step {:6}  validation loss {:.4f}{}", step, e.loss, best ? "  best" : ""));
+      bar.note(format("step {:6}  validation loss {:.4f}{}{}", step, e.loss, of_floor,
+                      best ? "  best" : ""));
   };
   const train::TrainResult result = trainer_.run(options);
   bar.finish();

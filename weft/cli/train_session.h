@@ -11,8 +11,9 @@ namespace weft::cli {
 
 class TrainSession {
  public:
-  // json: evaluations and the result as one JSON object a line on stdout.
-  TrainSession(train::Trainer& trainer, bool json);
+  // json: evaluations and the result as one JSON object a line on stdout. floor: the loss below
+  // which no model of these data comes, shown beside that of this one; 0: not known.
+  TrainSession(train::Trainer& trainer, bool json, double floor = 0);
   ~TrainSession();
   TrainSession(const TrainSession&) = delete;
   TrainSession& operator=(const TrainSession&) = delete;
@@ -30,6 +31,7 @@ class TrainSession {
 
   train::Trainer& trainer_;
   bool json_;
+  double floor_;        // nats a token
   double matmul_rate_;  // operations a second
 };
 

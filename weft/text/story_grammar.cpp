@@ -1,70 +1,62 @@
 #include "weft/text/story_grammar.h"
 
-#include <algorithm>
-
 #include "weft/text/story_grammar_table.h"
 
 namespace weft {
 namespace {
 
 constexpr uint64_t kPath = hash_path("text/story_grammar");
-constexpr uint64_t kValidationStart = uint64_t(1) << 63;  // index of the first validation story
+constexpr uint64_t kValidationStart = uint64_t(1) << 63;  // index of the first validation text
 
 }  // namespace
 
 const Grammar& story_grammar() {
-  static const Grammar grammar(kStoryGrammar);
+  static const Grammar grammar(kStoryTable);
   return grammar;
 }
 
-GrammarText generate_story(uint64_t seed, uint64_t index) {
-  return story_grammar().generate(Philox{random_key(seed, kPath)}, index);
+const Grammar& primer_grammar() {
+  static const Grammar grammar(std::string(kDialogueTable) + std::string(kStoryTable) +
+                               sums_table());
+  return grammar;
 }
 
-std::optional<double> story_log_prob(std::string_view text) {
-  const GrammarMatch match = story_grammar().match(text);
-  if (!match.accepted) return std::nullopt;
-  return match.log_prob;
+GrammarText generate_text(const Grammar& grammar, uint64_t seed, uint64_t index) {
+  return grammar.generate(Philox{random_key(seed, kPath)}, index);
 }
 
-StoryEntropy story_entropy() {
-  const GrammarSize size = story_grammar().size();
-  return {size.nats, size.characters, size.nats / (size.characters + double(kStoryEnd.size())),
-          size.texts};
+double nats_per_character(const Grammar& grammar) {
+  const GrammarSize size = grammar.size();
+  return size.nats / (size.characters + double(kTextEnd.size()));
 }
 
-std::string make_story_corpus(uint64_t seed, size_t bytes, StorySplit split) {
+std::string make_corpus(const Grammar& grammar, uint64_t seed, size_t bytes, CorpusSplit split) {
   std::string corpus;
   corpus.reserve(bytes);
-  for (uint64_t index = split == StorySplit::train ? 0 : kValidationStart;; ++index) {
-    const std::string story = generate_story(seed, index).text;
-    if (corpus.size() + story.size() + kStoryEnd.size() > bytes) return corpus;
-    corpus += story, corpus += kStoryEnd;
+  for (uint64_t index = split == CorpusSplit::train ? 0 : kValidationStart;; ++index) {
+    const std::string text = generate_text(grammar, seed, index).text;
+    if (corpus.size() + text.size() + kTextEnd.size() > bytes) return corpus;
+    corpus += text, corpus += kTextEnd;
   }
 }
 
-std::vector<std::string_view> split_stories(std::string_view text) {
-  std::vector<std::string_view> stories;
+std::vector<std::string_view> split_corpus(std::string_view corpus) {
+  std::vector<std::string_view> texts;
   for (size_t start = 0;;) {
-    const size_t end = text.find(kStoryEnd, start);
-    if (end == text.npos) return stories;
-    if (end > start) stories.push_back(text.substr(start, end - start));
-    start = end + kStoryEnd.size();
+    const size_t end = corpus.find(kTextEnd, start);
+    if (end == corpus.npos) return texts;
+    if (end > start) texts.push_back(corpus.substr(start, end + kTextEnd.size() - start));
+    start = end + kTextEnd.size();
   }
 }
 
-StoryScore score_stories(std::string_view text) {
-  StoryScore score;
-  for (const std::string_view story : split_stories(text)) {
-    const GrammarMatch match = story_grammar().match(story);
-    ++score.stories;
-    if (match.accepted) {
-      ++score.accepted, score.nats -= match.log_prob;
-    } else if (score.first_refused.empty()) {
-      score.first_refused = story, score.first_refused_at = match.matched;
-    }
-  }
-  return score;
+std::vector<Sum> primer_sums() {
+  std::vector<Sum> sums;
+  for (const Grammar::Memory& memory : primer_grammar().memories())
+    if (memory.name == "sum")
+      for (const auto& entry : memory.entries)
+        sums.push_back({"What is " + entry[0], entry[1] + "."});
+  return sums;
 }
 
 }  // namespace weft

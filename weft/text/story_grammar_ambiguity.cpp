@@ -84,11 +84,14 @@ class Clash {
   const Grammar& grammar_;
 };
 
-// A memory's first forms are choices too.
+// A memory's first forms are choices too. In order of the alphabet a word stands right before one
+// that it begins, or before another that it begins.
 bool entries_clash(const Grammar::Memory& memory) {
-  for (const auto& x : memory.entries)
-    for (const auto& y : memory.entries)
-      if (&x != &y && y[0].starts_with(x[0])) return true;
+  std::vector<std::string_view> first;
+  for (const auto& entry : memory.entries) first.push_back(entry[0]);
+  std::sort(first.begin(), first.end());
+  for (size_t i = 1; i < first.size(); ++i)
+    if (first[i].starts_with(first[i - 1])) return true;
   return false;
 }
 

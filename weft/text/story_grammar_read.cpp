@@ -34,6 +34,14 @@ std::vector<std::string> split(std::string_view text, char by) {
   return parts;
 }
 
+// "\\n" stands for a line end.
+std::string with_line_ends(std::string_view text) {
+  std::string out(text);
+  for (size_t at = out.find("\\n"); at != out.npos; at = out.find("\\n", at + 1))
+    out.replace(at, 2, "\n");
+  return out;
+}
+
 std::string capitalised(std::string s) {
   if (!s.empty()) s[0] = char(std::toupper(uint8_t(s[0])));
   return s;
@@ -143,7 +151,7 @@ Grammar::Choice read_choice(std::string_view text, const std::vector<Grammar::Ru
     const size_t open = std::min(text.find('{'), text.size());
     if (open > 0) {
       choice.symbols.push_back(
-          {.kind = Symbol::literal, .text = std::string(text.substr(0, open))});
+          {.kind = Symbol::literal, .text = with_line_ends(text.substr(0, open))});
       text.remove_prefix(open);
       continue;
     }
@@ -171,30 +179,21 @@ void check_uses(const std::vector<Grammar::Rule>& rules) {
   }
 }
 
-// The memories chosen on every way and on some way from the start to here.
-struct Chosen {
-  uint32_t surely = 0, perhaps = 0;
-};
-
-Chosen check_order(const std::vector<Grammar::Rule>& rules, int id, Chosen before) {
+// The memories chosen on every way from the start to behind rule `id`, of those chosen before it.
+uint32_t check_order(const std::vector<Grammar::Rule>& rules, size_t id, uint32_t before) {
   using Symbol = Grammar::Symbol;
-  Chosen after{~0u, 0};
-  for (const Grammar::Choice& choice : rules[size_t(id)].choices) {
-    Chosen now = before;
+  uint32_t after = ~0u;
+  for (const Grammar::Choice& choice : rules[id].choices) {
+    uint32_t now = before;
     for (const Symbol& symbol : choice.symbols) {
       const uint32_t bit = 1u << symbol.id % 32;
-      if (symbol.kind == Symbol::rule) {
-        now = check_order(rules, symbol.id, now);
-      } else if (symbol.kind == Symbol::recall) {
-        WEFT_CHECK(now.surely & bit, "a grammar where {{{}}} in {} may come before it is chosen",
-                   symbol.text, rules[size_t(id)].name);
-      } else if (symbol.kind == Symbol::choose) {
-        WEFT_CHECK(!(now.perhaps & bit), "a grammar where {{{}}} in {} may choose twice",
-                   symbol.text, rules[size_t(id)].name);
-        now.surely |= bit, now.perhaps |= bit;
-      }
+      if (symbol.kind == Symbol::rule) now = check_order(rules, size_t(symbol.id), now);
+      if (symbol.kind == Symbol::choose) now |= bit;
+      WEFT_CHECK(symbol.kind != Symbol::recall || (now & bit) != 0,
+                 "a grammar where {{{}}} in {} may come before it is chosen", symbol.text,
+                 rules[id].name);
     }
-    after.surely &= now.surely, after.perhaps |= now.perhaps;
+    after &= now;
   }
   return after;
 }
@@ -223,7 +222,7 @@ Grammar::Grammar(std::string_view table) {
     }
   }
   check_uses(rules_);
-  check_order(rules_, 0, {});
+  check_order(rules_, 0, 0);
 }
 
 }  // namespace weft

@@ -81,8 +81,9 @@ class Reader {
     const Grammar::Rule& rule = grammar_.rules()[size_t(id)];
     const size_t start = at;
     const double before = log_prob;
+    const Grammar::Held held = held_;
     for (const Grammar::Choice& choice : rule.choices) {
-      at = start;
+      at = start, held_ = held;
       log_prob = before + std::log(choice.weight / rule.total);
       if (std::all_of(choice.symbols.begin(), choice.symbols.end(),
                       [this](const Symbol& s) { return symbol(s); }))

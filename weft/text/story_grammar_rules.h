@@ -2,9 +2,8 @@
 // reads like this:
 //
 //   # a comment
-//   @hero(name, he):                  a memory: what is chosen once in a text and recalled in one
-//   of its forms,
-//     Mia, she                        here "name" and "he"; the choices are equally likely
+//   @hero(name, he):                  a memory: what is chosen in a text and recalled in one of its
+//     Mia, she                        forms, here "name" and "he"; the choices are equally likely
 //     Tom, he
 //   @thing: kite | drum               a memory with one form
 //   story: {+hero} had a {+thing}. {end}
@@ -14,9 +13,9 @@
 //     {hero} ate the {thing}.
 //
 // {rule} goes on with that rule, {+hero} chooses and writes the first form, {hero} and {hero.he}
-// recall, and a capital letter, as in {Hero.he}, capitalises what is recalled. A rule refers only
-// to rules below it, so every text is finite. On every way through the grammar a memory is chosen
-// once, before it is recalled.
+// recall, and a capital letter, as in {Hero.he}, capitalises what is recalled. \n is a line end. A
+// rule refers only to rules below it, so every text is finite. On every way through the grammar a
+// memory is chosen before it is recalled; what is chosen again replaces what was remembered.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -10,15 +10,21 @@
 
 namespace weft {
 
-const std::string_view kStoryGrammar = R"(
+const std::string_view kStoryTable = R"(
 # What a story remembers.
 @hero(name, he, him, his):
   Mia, she, her, her
   Lily, she, her, her
   Nora, she, her, her
+  Anna, she, her, her
+  Rosa, she, her, her
+  Emma, she, her, her
   Tom, he, him, his
   Ben, he, him, his
   Max, he, him, his
+  Leo, he, him, his
+  Sam, he, him, his
+  Finn, he, him, his
 @pet: Pip | Moss | Button | Dot | Plum | Hazel
 @thing: kite | hat | drum | bell | lamp | book
 @mount: dragon | whale | horse

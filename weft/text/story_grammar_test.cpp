@@ -16,7 +16,7 @@ constexpr int kSamples = 3000;
 const std::vector<GrammarText>& samples() {
   static const std::vector<GrammarText> all = [] {
     std::vector<GrammarText> made;
-    for (uint64_t i = 0; i < kSamples; ++i) made.push_back(generate_story(1, i));
+    for (uint64_t i = 0; i < kSamples; ++i) made.push_back(generate_text(story_grammar(), 1, i));
     return made;
   }();
   return all;
@@ -42,27 +42,31 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return text.replace(at, from.size(), to);
 }
 
+bool is_story(std::string_view text) {
+  return story_grammar().match(text).accepted;
+}
+
 TEST(StoryGrammar, HasOneDerivationPerText) {
   EXPECT_EQ(story_grammar().ambiguity(), "");
 }
 
 TEST(StoryGrammar, AcceptsEveryStoryWithItsProbability) {
   for (const GrammarText& story : samples()) {
-    const std::optional<double> log_prob = story_log_prob(story.text);
-    ASSERT_TRUE(log_prob.has_value()) << story.text;
-    ASSERT_EQ(*log_prob, story.log_prob) << story.text;
+    const GrammarMatch match = story_grammar().match(story.text);
+    ASSERT_TRUE(match.accepted) << story.text;
+    ASSERT_EQ(match.log_prob, story.log_prob) << story.text;
   }
 }
 
 TEST(StoryGrammar, IsAPureFunctionOfSeedAndIndex) {
-  EXPECT_EQ(generate_story(1, 7).text, samples()[7].text);
-  EXPECT_NE(generate_story(2, 7).text, samples()[7].text);
+  EXPECT_EQ(generate_text(story_grammar(), 1, 7).text, samples()[7].text);
+  EXPECT_NE(generate_text(story_grammar(), 2, 7).text, samples()[7].text);
   // Frozen: a change of the table changes what a recorded run was trained on.
   EXPECT_EQ(
-      generate_story(7, 0).text,
-      "One warm evening, Max walked to the mill. More than anything, Max wanted a silver bell. "
-      "But the baker asked seven coins for the bell. So Max picked apples all summer. \"You "
-      "worked hard, Max. Here is your bell!\" Max kept the bell for many years.");
+      generate_text(story_grammar(), 7, 0).text,
+      "One warm evening, Sam walked to the mill. More than anything, Sam wanted a silver bell. "
+      "But the baker asked seven coins for the bell. So Sam picked apples all summer. \"You "
+      "worked hard, Sam. Here is your bell!\" Sam kept the bell for many years.");
 }
 
 TEST(StoryGrammar, StoriesDiffer) {
@@ -110,7 +114,7 @@ TEST(StoryGrammar, RefusesAnotherName) {
       const std::string& other = hero[0] == "Mia" ? "Nora" : "Mia";
       const std::string text = replaced(story.text, hero[0], other, 1);  // the second time
       if (text.empty()) continue;
-      EXPECT_FALSE(story_log_prob(text)) << text;
+      EXPECT_FALSE(is_story(text)) << text;
       ++tried;
     }
   }
@@ -129,7 +133,7 @@ TEST(StoryGrammar, RefusesAnotherPronounOrThing) {
       const bool thing = change.second == " drum" || change.second == " lamp";
       const std::string text = replaced(story.text, change.first, change.second, thing);
       if (text.empty()) continue;
-      EXPECT_FALSE(story_log_prob(text)) << text;
+      EXPECT_FALSE(is_story(text)) << text;
       ++tried[change.first];
     }
   }
@@ -143,14 +147,14 @@ TEST(StoryGrammar, RefusesAMissingWordOrLetter) {
       const size_t next = story.find(' ', space + 1);
       if (next == story.npos) break;
       const std::string text = story.substr(0, space) + story.substr(next);
-      EXPECT_FALSE(story_log_prob(text)) << text;
+      EXPECT_FALSE(is_story(text)) << text;
     }
     for (size_t letter = 0; letter < story.size(); letter += 7) {
       std::string text = story;
       text.erase(letter, 1);
-      EXPECT_FALSE(story_log_prob(text)) << text;
+      EXPECT_FALSE(is_story(text)) << text;
     }
-    EXPECT_FALSE(story_log_prob(story + " "));
+    EXPECT_FALSE(is_story(story + " "));
   }
 }
 
@@ -163,7 +167,7 @@ TEST(StoryGrammar, SaysHowFarATextIsRight) {
   broken[60] = '#';
   EXPECT_EQ(story_grammar().match(broken).matched, 60u);
   EXPECT_EQ(story_grammar().match("").matched, 0u);
-  EXPECT_FALSE(story_log_prob(""));
+  EXPECT_FALSE(is_story(""));
 }
 
 // Mean and standard error of what the samples say, beside the exact value.
@@ -175,47 +179,33 @@ TEST(StoryGrammar, EntropyAndLengthAgreeWithSamples) {
   }
   nats /= kSamples, squares /= kSamples, characters /= kSamples;
   const double error = std::sqrt((squares - nats * nats) / kSamples);
-  const StoryEntropy exact = story_entropy();
-  EXPECT_NEAR(exact.nats_per_story, nats, 4 * error);
+  const GrammarSize exact = story_grammar().size();
+  EXPECT_NEAR(exact.nats, nats, 4 * error);
   EXPECT_LT(error, 0.1);
-  EXPECT_NEAR(exact.characters_per_story, characters, 4);
-  EXPECT_NEAR(exact.nats_per_character, exact.nats_per_story / (exact.characters_per_story + 2),
-              1e-12);
-  EXPECT_GE(std::log(exact.stories), exact.nats_per_story);
+  EXPECT_NEAR(exact.characters, characters, 4);
+  EXPECT_NEAR(nats_per_character(story_grammar()), exact.nats / (exact.characters + 2), 1e-12);
+  EXPECT_GE(std::log(exact.texts), exact.nats);
 }
 
 TEST(StoryGrammar, CorpusIsWholeStoriesAndTheSplitsDiffer) {
-  const std::string train = make_story_corpus(3, 200000);
-  const std::string validation = make_story_corpus(3, 200000, StorySplit::validation);
+  const std::string train = make_corpus(story_grammar(), 3, 200000);
+  const std::string validation = make_corpus(story_grammar(), 3, 200000, CorpusSplit::validation);
   EXPECT_LE(train.size(), 200000u);
   EXPECT_GT(train.size(), 199000u);
   EXPECT_TRUE(train.ends_with("\n\n"));
-  EXPECT_EQ(make_story_corpus(3, 100000), train.substr(0, make_story_corpus(3, 100000).size()));
-  EXPECT_EQ(score_stories(train).share(), 1);
-  EXPECT_GT(score_stories(train).stories, 700);
+  EXPECT_EQ(make_corpus(story_grammar(), 3, 100000),
+            train.substr(0, make_corpus(story_grammar(), 3, 100000).size()));
+  EXPECT_GT(split_corpus(train).size(), 700u);
   std::set<std::string_view> seen;
-  for (const std::string_view story : split_stories(train)) seen.insert(story);
-  for (const std::string_view story : split_stories(validation)) EXPECT_EQ(seen.count(story), 0u);
+  for (const std::string_view story : split_corpus(train)) seen.insert(story);
+  for (const std::string_view story : split_corpus(validation)) EXPECT_EQ(seen.count(story), 0u);
 }
 
 TEST(StoryGrammar, SplitLeavesOutTheUnfinishedEnd) {
   using Views = std::vector<std::string_view>;
-  EXPECT_EQ(split_stories("a\n\nb\nc\n\nunfinished"), (Views{"a", "b\nc"}));
-  EXPECT_EQ(split_stories("\n\na\n\n\n\n"), (Views{"a"}));
-  EXPECT_EQ(split_stories(""), (Views{}));
-}
-
-TEST(StoryGrammar, ScoreCountsAndShowsTheFirstFault) {
-  const std::string good = samples()[0].text, bad = "One sunny morning, Mia flew";
-  const std::string text = good + "\n\n" + bad + "\n\n" + good + "\n\nOne";
-  const StoryScore score = score_stories(text);
-  EXPECT_EQ(score.stories, 3);
-  EXPECT_EQ(score.accepted, 2);
-  EXPECT_NEAR(score.share(), 2.0 / 3, 1e-12);
-  EXPECT_EQ(score.first_refused, bad);
-  EXPECT_EQ(score.first_refused_at, bad.size() - 4);
-  EXPECT_NEAR(score.nats, -2 * samples()[0].log_prob, 1e-9);
-  EXPECT_EQ(score_stories("").share(), 0);
+  EXPECT_EQ(split_corpus("a\n\nb\nc\n\nunfinished"), (Views{"a\n\n", "b\nc\n\n"}));
+  EXPECT_EQ(split_corpus("\n\na\n\n\n\n"), (Views{"a\n\n"}));
+  EXPECT_EQ(split_corpus(""), (Views{}));
 }
 
 }  // namespace

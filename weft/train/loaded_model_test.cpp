@@ -92,7 +92,8 @@ TEST(LoadedModel, WhatDoesNotBelongTogetherIsRefused) {
   const Workshop shop;
   const std::string bytes = shop.directory / "bytes", run = shop.directory / "run",
                     out = shop.directory / "export";
-  write_dataset(make_story_corpus(1, 3000), make_story_corpus(2, 1000), "byte", bytes);
+  write_dataset(make_corpus(story_grammar(), 1, 3000), make_corpus(story_grammar(), 2, 1000),
+                "byte", bytes);
   train(tiny_config(), shop, "run");
   EXPECT_ERROR(
       data, "has the tokens of another tokenizer",

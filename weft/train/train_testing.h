@@ -27,8 +27,9 @@ struct Workshop {
   std::string data = directory / "data";
 
   explicit Workshop(size_t bytes = 6000, std::string_view tokenizer = "char") {
-    const std::string text = make_story_corpus(1, bytes);
-    write_dataset(text, make_story_corpus(1, bytes / 6, StorySplit::validation), tokenizer, data);
+    const Grammar& grammar = story_grammar();
+    write_dataset(make_corpus(grammar, 1, bytes),
+                  make_corpus(grammar, 1, bytes / 6, CorpusSplit::validation), tokenizer, data);
   }
 };
 
