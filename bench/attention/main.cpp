@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #include <vector>
 
+#include "bench/limits.h"
 #include "weft/base/random.h"
 #include "weft/kernels/attention.h"
 
@@ -23,9 +24,9 @@ using kernels::AttentionShape;
 
 bool quick = false;
 
-// Median seconds of a call, or the least: as many as fit into half a second, at least three.
+// Median seconds of a call: as many as fit into half a second, at least three.
 template <class F>
-double seconds(F&& call, bool least = false) {
+double seconds(F&& call) {
   using Clock = std::chrono::steady_clock;
   const auto timed = [&] {
     const auto begin = Clock::now();
@@ -37,92 +38,21 @@ double seconds(F&& call, bool least = false) {
   double sum = 0;
   while (times.size() < 3 || sum < (quick ? 0.02 : 0.5)) sum += times.emplace_back(timed());
   std::sort(times.begin(), times.end());
-  return times[least ? 0 : times.size() / 2];
+  return times[times.size() / 2];
 }
 
 // ---- what the machine can do --------------------------------------------------------------------
-
-constexpr int peak_steps = 200000;
-
-// Twelve independent chains of fused multiply-adds, in registers.
-#define WEFT_FMA(n, reg) "vfmadd231ps %%" reg "15, %%" reg "14, %%" reg #n "\n"
-#define WEFT_TWELVE(reg)                                                               \
-  WEFT_FMA(0, reg)                                                                     \
-  WEFT_FMA(1, reg)                                                                     \
-  WEFT_FMA(2, reg)                                                                     \
-  WEFT_FMA(3, reg) WEFT_FMA(4, reg) WEFT_FMA(5, reg) WEFT_FMA(6, reg) WEFT_FMA(7, reg) \
-      WEFT_FMA(8, reg) WEFT_FMA(9, reg) WEFT_FMA(10, reg) WEFT_FMA(11, reg)
-#define WEFT_CLOBBERS                                                                      \
-  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-      "xmm11", "xmm14", "xmm15"
-
-void fma_avx2() {
-  for (int i = 0; i < peak_steps; ++i) asm volatile(WEFT_TWELVE("ymm") : : : WEFT_CLOBBERS);
-}
-void fma_avx512() {
-  for (int i = 0; i < peak_steps; ++i) asm volatile(WEFT_TWELVE("zmm") : : : WEFT_CLOBBERS);
-}
-
-// Four accumulating tiles over random operands (zeros would run faster).
-void tiles_amx() {
-  struct alignas(64) {
-    uint8_t palette = 1, rest[15] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } config;
-  alignas(64) uint16_t operand[512];
-  const Philox random{7};
-  for (int i = 0; i < 512; ++i) operand[i] = uint16_t(random(uint64_t(i))[0] & 0xbfff);
-  asm volatile("ldtilecfg %0" : : "m"(config));
-  asm volatile(
-      "tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n"
-      "tileloadd (%0,%1,1), %%tmm4\n tileloadd (%0,%1,1), %%tmm5\n"
-      "tileloadd (%0,%1,1), %%tmm6\n tileloadd (%0,%1,1), %%tmm7"
-      :
-      : "r"(operand), "r"(int64_t{64})
-      : "memory");
-  for (int i = 0; i < peak_steps; ++i)
-    asm volatile(
-        "tdpbf16ps %tmm6, %tmm4, %tmm0\n tdpbf16ps %tmm7, %tmm4, %tmm1\n"
-        "tdpbf16ps %tmm6, %tmm5, %tmm2\n tdpbf16ps %tmm7, %tmm5, %tmm3");
-  asm volatile("tilerelease");
-}
-
-// Operations a second of the units that the products run on.
-double peak(CpuStream& stream) {
-  const Isa isa = stream.isa();
-  const double each = isa == Isa::amx ? 4 * 16384 : isa == Isa::avx512 ? 12 * 32 : 12 * 16;
-  const double s = seconds(
-      [&] {
-        stream.pool().run([&](int) {
-          if (isa == Isa::amx)
-            tiles_amx();
-          else
-            isa == Isa::avx512 ? fma_avx512() : fma_avx2();
-        });
-      },
-      true);
-  return each * peak_steps * stream.threads() / s;
-}
 
 // Bytes a second that all threads together read from memory.
 double read_bandwidth(CpuDevice& cpu) {
   constexpr int64_t bytes = int64_t{1} << 28;
   const BufferPtr buffer = cpu.allocate(bytes);
   std::memset(buffer->data(), 1, bytes);
-  const double s = seconds(
-      [&] {
-        cpu.stream().parallel_for(bytes, 4096, [&](int64_t begin, int64_t end) {
-          const __m256i* p = reinterpret_cast<const __m256i*>(buffer->data());
-          __m256i a = _mm256_setzero_si256(), b = a;
-          for (int64_t i = begin / 32; i < end / 32; i += 2) {
-            a = _mm256_xor_si256(a, _mm256_load_si256(p + i));
-            b = _mm256_xor_si256(b, _mm256_load_si256(p + i + 1));
-          }
-          asm volatile("" : : "x"(a), "x"(b));
-        });
-      },
-      true);
+  const double s = bench::least_seconds([&] {
+    cpu.stream().parallel_for(bytes, 4096, [&](int64_t begin, int64_t end) {
+      bench::read_all(buffer->data() + begin, end - begin, 2048);
+    });
+  });
   return double(bytes) / s;
 }
 
@@ -248,9 +178,11 @@ void bench_decode(CpuDevice& cpu, const Case& c, double limit) {
               double(work.forward_scratch(cpu)) / (1 << 20));
 }
 
-void bench(int threads) {
+void run_all(int threads) {
   CpuDevice cpu(threads);
-  const double limit = peak(cpu.stream()), bandwidth = read_bandwidth(cpu);
+  const double bf16_limit = bench::unit_rate(cpu.stream(), DType::bf16);
+  const double f32_limit = bench::unit_rate(cpu.stream(), DType::f32);
+  const double bandwidth = read_bandwidth(cpu);
   std::printf("\n%s\nTFLOP/s, the causal half counted; limit: multiply-adds in registers\n",
               cpu.description().c_str());
   std::printf("%-26s %7s  %8s %5s  %8s %5s  %8s  %17s\n", "sequences x heads x dim", "threads",
@@ -264,7 +196,7 @@ void bench(int threads) {
         Case{"1 x 2048, 16/4 x 128", 1, 2048, 16, 4, 128},
         Case{"1 x 1024, 4 x 256", 1, 1024, 4, 4, 256},
         Case{"4 x 512, 4 x 64, f32", 4, 512, 4, 4, 64, true, DType::f32}})
-    bench_training(cpu, c, limit);
+    bench_training(cpu, c, c.dtype == DType::bf16 ? bf16_limit : f32_limit);
   std::printf("decode, one token a sequence: GB/s of keys and values; limit: reading memory\n");
   std::printf("%-26s %7s  %8s %5s  %8s  %8s %8s\n", "sequences x keys, heads", "threads", "GB/s",
               "", "limit", "us", "scratch");
@@ -284,9 +216,9 @@ int main(int argc, char** argv) {
     if (!std::strcmp(argv[i], "--threads") && i + 1 < argc) threads = std::atoi(argv[++i]);
   }
   if (threads) {
-    weft::bench(threads);
+    weft::run_all(threads);
   } else {
-    weft::bench(1);
-    weft::bench(2);
+    weft::run_all(1);
+    weft::run_all(2);
   }
 }

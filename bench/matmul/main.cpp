@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/matmul/limits.h"
+#include "bench/limits.h"
 #include "bench/matmul/onednn.h"
 #include "weft/base/error.h"
 #include "weft/base/random.h"
@@ -156,24 +156,15 @@ class Product {
 // --------------------------------------------------------------------------------------
 
 struct Limits {
-  double fma = 0, tiles = 0;  // flop/s of all threads together
+  double f32 = 0, bf16 = 0;  // flop/s of all threads together
 };
 
 Limits measure_limits(CpuDevice& cpu) {
-  Limits limits;
-  ThreadPool& pool = cpu.stream().pool();
-  const Isa isa = cpu.stream().isa();
-  const double t = medians({[&] { pool.run([&](int) { fma_loop(isa); }); }}, 0.5)[0];
-  limits.fma = fma_loop_flops(isa) * pool.size() / t;
-  std::printf("limit: FMA on registers %.0f GFLOP/s", limits.fma / 1e9);
-  if (isa == Isa::amx) {
-    const BufferPtr values = random_matrix(cpu, 1024, DType::bf16, 7);
-    const auto* v = reinterpret_cast<const bf16*>(values->data());
-    const double s = medians({[&] { pool.run([&](int) { tile_loop(v); }); }}, 0.5)[0];
-    limits.tiles = tile_loop_flops * pool.size() / s;
-    std::printf(", AMX on registers %.2f TFLOP/s", limits.tiles / 1e12);
-  }
-  std::printf("\n");
+  CpuStream& stream = cpu.stream();
+  const Limits limits{unit_rate(stream, DType::f32), unit_rate(stream, DType::bf16)};
+  std::printf("limit, on registers: f32 %.0f GFLOP/s (%s), bf16 %.2f TFLOP/s (%s)\n",
+              limits.f32 / 1e9, unit_name(stream, DType::f32), limits.bf16 / 1e12,
+              unit_name(stream, DType::bf16));
   return limits;
 }
 
@@ -190,7 +181,7 @@ Times row(CpuDevice& cpu, const Limits& limits, const Options& options, DType in
   std::vector<std::function<void()>> jobs{[&] { product.run(); }};
   if (product.has_peer()) jobs.push_back([&] { product.run_peer(); });
   const std::vector<double> t = medians(jobs, options.quick ? 0.1 : 1.0);
-  const double limit = in == DType::bf16 && limits.tiles > 0 ? limits.tiles : limits.fma;
+  const double limit = in == DType::bf16 ? limits.bf16 : limits.f32;
   std::printf("%-4s %-16s %5ld x %5ld x %5ld  %9.1f us  %6.3f TFLOP/s  %3.0f%% of limit",
               std::string(dtype_name(in)).c_str(), name(form), long(m), long(n), long(k),
               t[0] * 1e6, product.flops() / t[0] / 1e12, 100 * product.flops() / t[0] / limit);

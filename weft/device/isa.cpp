@@ -17,11 +17,14 @@ struct Cpuid {
   Cpuid(uint32_t leaf, uint32_t sub) { __get_cpuid_count(leaf, sub, &a, &b, &c, &d); }
 };
 
+bool has_avx512_bf16() {
+  return Cpuid(7, 1).a >> 5 & 1;
+}
+
 bool has_amx() {
-  const Cpuid leaf7(7, 0), leaf7_1(7, 1);
-  const bool tile = leaf7.d >> 24 & 1, bf16_tiles = leaf7.d >> 22 & 1,
-             avx512_bf16 = leaf7_1.a >> 5 & 1;
-  if (!tile || !bf16_tiles || !avx512_bf16) return false;
+  const Cpuid leaf7(7, 0);
+  const bool tile = leaf7.d >> 24 & 1, bf16_tiles = leaf7.d >> 22 & 1;
+  if (!tile || !bf16_tiles) return false;
   constexpr long arch_req_xcomp_perm = 0x1023, xfeature_xtiledata = 18;
   return syscall(SYS_arch_prctl, arch_req_xcomp_perm, xfeature_xtiledata) == 0;
 }
@@ -33,13 +36,14 @@ Isa detect() {
   const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (!v4) return Isa::avx2;
-  return has_amx() ? Isa::amx : Isa::avx512;
+  if (!has_avx512_bf16()) return Isa::avx512;
+  return has_amx() ? Isa::amx : Isa::avx512_bf16;
 }
 
 }  // namespace
 
 std::string_view isa_name(Isa isa) {
-  constexpr std::string_view names[] = {"avx2", "avx512", "amx"};
+  constexpr std::string_view names[] = {"avx2", "avx512", "avx512_bf16", "amx"};
   return names[int(isa)];
 }
 
@@ -51,7 +55,7 @@ Isa best_isa() {
 Isa selected_isa() {
   const char* wanted = std::getenv("WEFT_ISA");
   if (!wanted || !*wanted) return best_isa();
-  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx}) {
+  for (const Isa isa : all_isas) {
     if (isa_name(isa) != wanted) continue;
     if (isa > best_isa())
       user_error(
@@ -59,7 +63,7 @@ Isa selected_isa() {
           wanted, isa_name(best_isa()));
     return isa;
   }
-  user_error("WEFT_ISA={} is not an instruction set; choose avx2, avx512 or amx", wanted);
+  user_error("WEFT_ISA={} is not an instruction set; choose avx2, avx512, avx512_bf16 or amx", wanted);
 }
 
 }  // namespace weft

@@ -5,9 +5,10 @@
 namespace weft {
 
 // Ordered: each includes the ones before. avx2 = x86-64-v3 (AVX2, FMA, F16C); avx512 = x86-64-v4
-// (F, BW, DQ, VL); amx = avx512 with AVX512-BF16, AMX-TILE and AMX-BF16. All give the same bits;
-// they differ in speed.
-enum class Isa { avx2, avx512, amx };
+// (F, BW, DQ, VL); avx512_bf16 = avx512 with AVX512-BF16; amx = that with AMX-TILE and AMX-BF16.
+// All give the same bits; they differ in speed.
+enum class Isa { avx2, avx512, avx512_bf16, amx };
+constexpr Isa all_isas[] = {Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
 
 std::string_view isa_name(Isa isa);
 

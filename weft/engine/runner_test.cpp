@@ -95,7 +95,7 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   for (const models::ModelConfig& config : {small_config(), small_llama()})
     for (const DType dtype : {DType::bf16, DType::f32})
-      for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
+      for (const Isa isa : all_isas)
         for (const int threads : {1, 2})
           if (isa <= best_isa()) all.push_back({config, dtype, isa, threads});
   return all;

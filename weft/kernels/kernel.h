@@ -20,7 +20,8 @@
 #include "weft/device/device.h"
 #include "weft/tensor/dtype.h"
 
-// Declares a CPU kernel in its three builds and the choice among them:
+// Declares a CPU kernel in its three builds and the choice among them; the products of the avx512 one
+// look for avx512_bf16 themselves:
 //   WEFT_CPU_KERNEL(softmax_forward, SoftmaxForward)  ->
 //   weft::kernels::cpu::softmax_forward(stream, params)
 // Its definition in cpu/softmax.cpp: namespace weft::kernels::cpu::WEFT_ISA { void
@@ -41,6 +42,7 @@
       case Isa::avx2:                                         \
         return avx2::name(stream, params);                    \
       case Isa::avx512:                                       \
+      case Isa::avx512_bf16:                                  \
         return avx512::name(stream, params);                  \
       case Isa::amx:                                          \
         return amx::name(stream, params);                     \

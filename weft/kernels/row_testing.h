@@ -18,7 +18,7 @@ namespace weft::kernels::testing {
 // Every instruction set this machine has, with one thread and with two.
 inline std::vector<std::unique_ptr<CpuDevice>> all_cpus() {
   std::vector<std::unique_ptr<CpuDevice>> cpus;
-  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
+  for (const Isa isa : all_isas)
     for (const int threads : {1, 2})
       if (isa <= best_isa()) cpus.push_back(std::make_unique<CpuDevice>(threads, isa));
   return cpus;

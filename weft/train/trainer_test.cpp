@@ -54,7 +54,7 @@ TEST(Trainer, SameWeightsOnAnyThreadsAndInstructionSets) {
     const TrainResult again = train(c, shop, name + "-again");
     EXPECT_EQ(again.weights_sha256, reference.weights_sha256);
     EXPECT_EQ(again.val_loss, reference.val_loss);
-    for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
+    for (const Isa isa : all_isas)
       for (const int threads : {1, 2}) {
         if (isa > best_isa()) continue;
         const UseDevice use(threads, isa);

@@ -11,8 +11,8 @@ namespace {
 template <class T>
 class Backward {
  public:
-  Backward(const AttentionBackward& params, int thread)
-      : a_(params), shape_(params.shape), depth_(attention_depth(shape_.head_dim)) {
+  Backward(const AttentionBackward& params, int thread, Isa isa)
+      : a_(params), isa_(isa), shape_(params.shape), depth_(attention_depth(shape_.head_dim)) {
     const AttentionBackwardScratch at = attention_backward_scratch(shape_);
     char* mine = static_cast<char*>(params.scratch) + at.thread_bytes * thread;
     const auto place = [mine](auto*& pointer, int64_t offset) {
@@ -72,8 +72,8 @@ class Backward {
         fetch(k.from(j + block_keys), 1), fetch(v.from(j + block_keys), 1);
         const int64_t row = s.kv_begin + (j < s.kv_len ? j : 0), at = int64_t{j} * depth_;
         const int width = j < s.kv_len ? shape_.head_dim : 0;
-        copy_operand<T>(row_of<T>(a_.k, row, kv_head_), width, depth_, k_ + at);
-        copy_operand<T>(row_of<T>(a_.v, row, kv_head_), width, depth_, v_ + at);
+        copy_padded(row_of<T>(a_.k, row, kv_head_), width, depth_, k_ + at);
+        copy_padded(row_of<T>(a_.v, row, kv_head_), width, depth_, v_ + at);
       }
       pack_key_columns(k.from(begin), begin);
     }
@@ -81,12 +81,12 @@ class Backward {
 
   // [depth][64 keys]. Bf16 is turned by pairs of keys.
   void pack_key_columns(Rows<T> keys, int begin) {
-    Operand<T>* to = k_columns_ + int64_t{begin} * depth_;
-    constexpr int word = 16 * pair_width<Operand<T>>;  // keys of 16 words
-    if constexpr (pair_width<Operand<T>> == 2) pack_rows64(keys, depth_, pairs_, staging_);
+    T* to = k_columns_ + int64_t{begin} * depth_;
+    constexpr int word = 16 * pair_width<T>;  // keys of 16 words
+    if constexpr (pair_width<T> == 2) pack_rows64(keys, depth_, pairs_, staging_);
     for (int i = 0; i < depth_; i += 16)
       for (int c = 0; c < block_keys; c += word) {
-        if constexpr (pair_width<Operand<T>> == 2)
+        if constexpr (pair_width<T> == 2)
           transpose_words(pairs_ + i * block_keys + c * 16, word, to + i * block_keys + c,
                           int64_t{block_keys});
         else
@@ -139,7 +139,7 @@ class Backward {
         real ? sum_of_products(row_of<T>(a_.o, row, head), row_of<T>(a_.d_o, row, head)) : 0;
   }
   float sum_of_products(const T* a, const T* b) const {
-    F32x16 sum;
+    F32x16 sum = {};
     int i = 0;
     for (; i + 16 <= shape_.head_dim; i += 16)
       sum = fma(F32x16::load(a + i), F32x16::load(b + i), sum);
@@ -215,7 +215,7 @@ class Backward {
   void run_blocks() {
     Place now = {0, -block_queries, 0}, before;
     if (!advance(now)) return;
-    ProductQueue<T> queue;
+    ProductQueue<T> queue(isa_);
     push_scores(queue, now, 0, 0, block_queries);
     queue.finish();
     for (bool more = true, first = true; more; first = false) {
@@ -326,11 +326,12 @@ class Backward {
   }
 
   const AttentionBackward& a_;
+  const Isa isa_;
   const AttentionShape& shape_;
   const int depth_;
   BackwardBlock<T>* block_;
   T *staging_, *pairs_, *q_columns_, *q_rows_, *do_columns_, *do_rows_;
-  Operand<T>*k_, *v_, *k_columns_;
+  T *k_, *v_, *k_columns_;
   float *dk_, *dv_, *dq_;
   QueryStats stats_;
   const AttentionSegment* segment_ = nullptr;
@@ -344,7 +345,7 @@ void run_backward(CpuStream& stream, const AttentionBackward& params) {
   const AttentionShape& shape = params.shape;
   stream.pool().run([&](int thread) {
     const UseTiles tiles;
-    Backward<T> work(params, thread);
+    Backward<T> work(params, thread, stream.isa());
     share_work(
         shape, thread, threads, [&](const AttentionSegment& s) { return work.cost(s); },
         [&](const AttentionSegment& s, int head, int64_t from, int64_t to) {

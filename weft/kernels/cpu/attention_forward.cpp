@@ -8,8 +8,9 @@ namespace {
 template <class T>
 class Forward {
  public:
-  Forward(const AttentionForward& params, int thread)
+  Forward(const AttentionForward& params, int thread, Isa isa)
       : a_(params),
+        isa_(isa),
         shape_(params.shape),
         depth_(attention_depth(shape_.head_dim)),
         group_(shape_.q_heads / shape_.kv_heads) {
@@ -141,7 +142,7 @@ class Forward {
     for (int r = 0; r < rows; ++r, step(p)) {
       const Keys keys = visible_keys(shape_, *segment_, p.query);
       t.first[r] = float(keys.begin), t.last[r] = float(keys.end);
-      copy_operand<T>(row_of<T>(a_.q, p.row, p.head), shape_.head_dim, depth_, t.q + r * depth_);
+      copy_padded(row_of<T>(a_.q, p.row, p.head), shape_.head_dim, depth_, t.q + r * depth_);
     }
     for (int r = rows; r < tile_rows; ++r) t.first[r] = t.last[r] = 0;
     const size_t unused = size_t(tile_rows - rows) * size_t(depth_);
@@ -178,7 +179,7 @@ class Forward {
       if (streamed_) pack_k(block, k_);
       next.rows = rows;
       // Among other tiles no products of fewer rows: they would not keep their turn.
-      next.product_rows = sizeof(Operand<T>) == 2 && !streamed_ ? tile_rows : rows;
+      next.product_rows = on_tiles<T> && !streamed_ ? tile_rows : rows;
       next.key = key, next.keys = t.last[rows - 1] > float(key + 32) ? 64 : 32;
       next.first = block == b.begin, next.last = block + 1 == b.end;
       next.masked = t.first[rows - 1] > float(key) || t.last[0] < float(key + block_keys);
@@ -191,7 +192,7 @@ class Forward {
   void advance(const TileStep& next) {
     if (streamed_ && before_.tile) pack_v(before_.block, v_);
     ahead_.fetch_some();
-    run_step<T>(before_, now_, next, depth_, shape_.scale * log2_e);
+    run_step<T>(before_, now_, next, depth_, shape_.scale * log2_e, isa_);
     if (before_.tile && before_.last) store_tile(before_);
     before_ = now_, now_ = next;
   }
@@ -226,6 +227,7 @@ class Forward {
   }
 
   const AttentionForward& a_;
+  const Isa isa_;
   const AttentionShape& shape_;
   const int depth_, group_;
   ForwardTile<T>* tiles_;  // two, in turn
@@ -246,7 +248,7 @@ void run_forward(CpuStream& stream, const AttentionForward& params) {
   const int threads = stream.threads();
   stream.pool().run([&](int thread) {
     const UseTiles tiles;
-    Forward<T> work(params, thread);
+    Forward<T> work(params, thread, stream.isa());
     share_work(
         params.shape, thread, threads, [&](const AttentionSegment& s) { return work.cost(s); },
         [&](const AttentionSegment& s, int head, int64_t from, int64_t to) {

@@ -38,7 +38,7 @@ WEFT_INLINE inline void store_pair(F32x16 a, F32x16 b, int key, bf16* to) {
 }
 
 struct Gradient {
-  Lanes16 p, ds;
+  F32x16 p, ds;
 };
 
 // One half of a block: 32 keys and the queries from `hidden` on, 0 or 32: those before see none of
@@ -80,8 +80,8 @@ WEFT_INLINE inline void score_gradients(const HalfBlock<T>& half, int query, int
   }
   WEFT_UNROLL for (int n = 0; n < 2; ++n) {
     const int at = (key + n) * p_stride<T> + query;
-    store_rounded<T>(g[n][0].p, g[n][1].p, p_of<T>(half.s) + at);
-    store_rounded<T>(g[n][0].ds, g[n][1].ds, p_of<T>(half.dp) + at);
+    store_rounded(g[n][0].p, g[n][1].p, p_of<T>(half.s) + at);
+    store_rounded(g[n][0].ds, g[n][1].ds, p_of<T>(half.dp) + at);
     store_pair(g[0][n].ds, g[1][n].ds, half.key_in_block + key,
                half.ds_pairs + (query + n * 16) * block_keys);
   }

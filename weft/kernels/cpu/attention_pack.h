@@ -164,17 +164,9 @@ inline void pack_rows64(Rows<float> rows, int depth, float* to, float* staging) 
 
 // A row of A: `width` elements, zeros up to depth.
 template <class T>
-void copy_operand(const T* from, int width, int depth, Operand<T>* to) {
-  if constexpr (sizeof(T) == sizeof(Operand<T>)) {
-    std::memcpy(static_cast<void*>(to), from, size_t(width) * sizeof(T));
-    std::memset(static_cast<void*>(to + width), 0, size_t(depth - width) * sizeof(T));
-  } else {
-    for (int i = 0; i < depth; i += 16) {
-      const int left = width - i;
-      (left >= 16 ? F32x16::load(from + i) : F32x16::load(from + i, left < 0 ? 0 : left))
-          .store(to + i);
-    }
-  }
+void copy_padded(const T* from, int width, int depth, T* to) {
+  std::memcpy(static_cast<void*>(to), from, size_t(width) * sizeof(T));
+  std::memset(static_cast<void*>(to + width), 0, size_t(depth - width) * sizeof(T));
 }
 
 // 16 rows of f32 sums [16][stride], times `factor`, to a row of the caller's array.

@@ -12,7 +12,7 @@ constexpr int block_keys = 64;
 // What a tile keeps. Row r is query r / group of head r % group of the tile.
 template <class T>
 struct alignas(64) ForwardTile {
-  Operand<T> q[tile_rows * attention_max_head_dim];
+  T q[tile_rows * attention_max_head_dim];
   float o[tile_rows * attention_max_head_dim];  // sums of p v
   float l[tile_rows * 16];                      // sums of p, lane by lane
   float shift[tile_rows];                       // p = 2^(score log2(e) + shift)
@@ -39,14 +39,14 @@ constexpr float rise_limit = 8;       // p stays below 2^8
 
 // Keys whose scores may be made while the place of the others still holds p of an earlier block.
 template <class T>
-constexpr int early_keys = sizeof(Operand<T>) == 2 ? 32 : 0;
+constexpr int early_keys = sizeof(T) == 2 ? 32 : 0;
 
 // Where p lies in the place of s, with a row as wide: behind the early keys.
 template <class T>
-constexpr int p_stride = block_keys * 4 / int(sizeof(Operand<T>));
+constexpr int p_stride = block_keys * 4 / int(sizeof(T));
 template <class T>
-Operand<T>* p_of(float* s) {
-  return reinterpret_cast<Operand<T>*>(s + early_keys<T>);
+T* p_of(float* s) {
+  return reinterpret_cast<T*>(s + early_keys<T>);
 }
 
 template <class T>
@@ -67,25 +67,22 @@ __attribute__((noinline)) void raise(ForwardTile<T>& t, int r, F32x16 top, float
   (F32x16::load(t.l + r * 16) * factor).store(t.l + r * 16);
 }
 
-WEFT_INLINE inline void store_operand(F32x16 a, F32x16 b, bf16* to) {
-#if defined(__AMX_TILE__)
+// Thirty-two values as a part of a row of A.
+WEFT_INLINE inline void store_rounded(F32x16 a, F32x16 b, float* to) {
+  a.store(to), b.store(to + 16);
+}
+WEFT_INLINE inline void store_rounded(F32x16 a, F32x16 b, bf16* to) {
+#if defined(__AVX512BF16__)
   _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(b.v, a.v));
+#elif defined(__AVX512F__)
+  const __m512i upper_halves =
+      _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33,  //
+                       31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(bf16_in_upper_half(a).v, upper_halves,
+                                                    bf16_in_upper_half(b).v));
 #else
   a.store(to), b.store(to + 16);
 #endif
-}
-
-// Thirty-two values as a part of a row of A.
-template <class T>
-WEFT_INLINE inline void store_rounded(F32x16 a, F32x16 b, Operand<T>* to) {
-  if constexpr (sizeof(Operand<T>) == 2) {
-    store_operand(a, b, to);
-  } else if constexpr (sizeof(T) == 2) {
-    as_float(bf16_in_upper_half(a)).store(to);
-    as_float(bf16_in_upper_half(b)).store(to + 16);
-  } else {
-    a.store(to), b.store(to + 16);
-  }
 }
 
 // Of 16 keys from `key` on, those in [first, last).
@@ -102,7 +99,7 @@ template <class T, bool first, bool masked, int vectors>
 WEFT_INLINE inline void softmax_row(const Step<T>& step, int r, float scale) {
   ForwardTile<T>& t = *step.tile;
   const float* s = step.s + r * block_keys;
-  Lanes16 x[vectors];
+  F32x16 x[vectors];
   Mask16 visible[vectors];
   WEFT_UNROLL for (int j = 0; j < vectors; ++j) {
     x[j] = F32x16::load(s + j * 16);
@@ -127,9 +124,9 @@ WEFT_INLINE inline void softmax_row(const Step<T>& step, int r, float scale) {
   if constexpr (vectors == 4) sum += F32x16(x[2]) + x[3];
   float* l = t.l + r * 16;
   (first ? sum : F32x16::load(l) + sum).store(l);
-  Operand<T>* p = p_of<T>(step.s) + r * p_stride<T>;
-  store_rounded<T>(x[0], x[1], p);
-  if constexpr (vectors == 4) store_rounded<T>(x[2], x[3], p + 32);
+  T* p = p_of<T>(step.s) + r * p_stride<T>;
+  store_rounded(x[0], x[1], p);
+  if constexpr (vectors == 4) store_rounded(x[2], x[3], p + 32);
 }
 
 // After the values of the block before are in the sums.
@@ -201,8 +198,8 @@ void softmax(const Step<T>& step, float scale, ProductQueue<T>& queue) {
 // that of the step before. scale: times log2(e).
 template <class T>
 void run_step(const Step<T>& before, const Step<T>& now, const Step<T>& next, int depth,
-              float scale) {
-  ProductQueue<T> queue;
+              float scale, Isa isa) {
+  ProductQueue<T> queue(isa);
   push_scores(queue, next, 0, early_keys<T>, depth);
   push_values(queue, before, depth);
   push_scores(queue, next, early_keys<T>, block_keys, depth);

@@ -88,6 +88,7 @@ struct TilePart {
 template <>
 class ProductQueue<bf16> {
  public:
+  explicit ProductQueue(Isa) {}
   void push(const Product<bf16>& p) {
     if (p.m <= 16) return run_upper(p);
     queue_[size_++] = p;
@@ -190,13 +191,6 @@ class ProductQueue<bf16> {
   int total_ = 0, parts_ = 0;       // parts: all, done
   int i_ = 0, j_ = 0, s_ = 0;       // the next part, within queue_[at_]
 };
-
-template <>
-inline void run_product(const Product<bf16>& p) {
-  ProductQueue<bf16> queue;
-  queue.push(p);
-  queue.finish();
-}
 
 }  // namespace weft::kernels::cpu::WEFT_ISA
 #endif

@@ -17,7 +17,7 @@ void norm_forward_rows(const LayerNormForward& p, int64_t row) {
   const T* beta = static_cast<const T*>(p.beta);
   T* y = static_cast<T*>(p.y) + row * width;
   const float n = float(width);
-  F32x16 mean[R], rstd[R], sum[R];
+  F32x16 mean[R] = {}, rstd[R], sum[R] = {};
   if constexpr (centred) {
     each_step(width, [&](int64_t i, auto k)
                          WEFT_INLINE { WEFT_EACH_ROW sum[r] += load(x + r * width + i, k); });
@@ -65,7 +65,7 @@ void norm_backward_rows(const LayerNormBackward& p, int64_t row, float* sums) {
   const T* residual =
       p.residual_grad ? static_cast<const T*>(p.residual_grad) + row * width : nullptr;
   T* dx = static_cast<T*>(p.dx) + row * width;
-  F32x16 mean[R], rstd[R], sum[R], dot[R];
+  F32x16 mean[R] = {}, rstd[R], sum[R] = {}, dot[R] = {};
   WEFT_EACH_ROW {
     if (centred) mean[r] = F32x16(static_cast<const float*>(p.mean)[row + r]);
     rstd[r] = F32x16(static_cast<const float*>(p.rstd)[row + r]);
@@ -118,7 +118,7 @@ void norm_backward_block(const LayerNormBackward& p, int64_t block) {
 inline void add_blocks(const float* sums, int64_t blocks, int64_t width, int64_t begin, int64_t end,
                        float* out) {
   each_step(end - begin, [&](int64_t i, auto k) WEFT_INLINE {
-    F32x16 total;
+    F32x16 total = {};
     for (int64_t b = 0; b < blocks; ++b) total += load(sums + b * 2 * width + begin + i, k);
     store(total, out + begin + i, k);
   });

@@ -4,17 +4,27 @@
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
-#if defined(__AMX_TILE__)
-using Bf16Kind = Bf16Tiles;
-#else
-using Bf16Kind = Bf16Vectors;
-#endif
+namespace {
+
+template <class Kind>
+void multiply(CpuStream& stream, const Matmul& p) {
+  if (p.out == DType::bf16)
+    multiply_all<Kind, bf16>(stream, p);
+  else
+    multiply_all<Kind, float>(stream, p);
+}
+
+}  // namespace
 
 void matmul_bf16(CpuStream& stream, const Matmul& p) {
-  if (p.out == DType::bf16)
-    multiply_all<Bf16Kind, bf16>(stream, p);
-  else
-    multiply_all<Bf16Kind, float>(stream, p);
+#if defined(__AMX_TILE__)
+  multiply<Bf16Tiles>(stream, p);
+#else
+#if defined(__AVX512F__)
+  if (stream.isa() >= Isa::avx512_bf16) return multiply<Bf16Vectors<Pairs>>(stream, p);
+#endif
+  multiply<Bf16Vectors<Singles>>(stream, p);
+#endif
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -37,9 +37,6 @@ struct Lines {
   int64_t apart;
   void next() { at = prefetch<l1>(at, apart); }
 };
-struct NoLines {
-  void next() {}
-};
 
 // out = in + A B over a run of K. `in` null: from zero; it may be `out`.
 template <class A, class B>
@@ -66,14 +63,14 @@ inline const char* part_ahead(const Block& x, int first) {
   return x.ahead + bytes_ahead<T>(x.k) * first / 32;
 }
 
-// Registers hold the sums of rows_at_once rows by vectors_at_once times 16 columns.
+// Registers hold the sums of so many rows by vectors_at_once times 16 columns; of bf16 two each.
 #if defined(__AVX512F__)
-constexpr int rows_at_once = 11, vectors_at_once = 2;
+constexpr int f32_rows_at_once = 11, bf16_rows_at_once = 6, vectors_at_once = 2;
 #else
-constexpr int rows_at_once = 6, vectors_at_once = 1;
+constexpr int f32_rows_at_once = 6, bf16_rows_at_once = 3, vectors_at_once = 1;
 #endif
 
-// Calls Rows::run<R, fetch>(x, first, half) for the run-time number of rows R <= rows_at_once.
+// Calls Rows::run<R, fetch>(x, first, half) for the run-time number of rows R <= Rows::at_once.
 template <class Rows, bool fetch, int R, class Block>
 inline void with_rows(int rows, const Block& x, int first, int half) {
   if (rows == R)
@@ -85,14 +82,14 @@ inline void with_rows(int rows, const Block& x, int first, int half) {
 // All rows of a block in groups of about equal size; columns from half * 16.
 template <class Rows, class Block>
 inline void in_row_groups(const Block& x) {
-  const int groups = (x.rows + rows_at_once - 1) / rows_at_once;
+  const int groups = (x.rows + Rows::at_once - 1) / Rows::at_once;
   for (int g = 0; g < groups; ++g) {
     const int first = x.rows * g / groups, last = x.rows * (g + 1) / groups;
     for (int half = 0; half < 2; half += vectors_at_once)
       if (x.b_ahead.from)
-        with_rows<Rows, true, rows_at_once>(last - first, x, first, half);
+        with_rows<Rows, true, Rows::at_once>(last - first, x, first, half);
       else
-        with_rows<Rows, false, rows_at_once>(last - first, x, first, half);
+        with_rows<Rows, false, Rows::at_once>(last - first, x, first, half);
   }
 }
 

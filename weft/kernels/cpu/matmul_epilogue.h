@@ -139,7 +139,7 @@ class Epilogue {
     for (int r = 0; r < 32; ++r)
       for (int half = 0; half < 2; ++half) {
         const int n = r < place.rows ? place.columns - half * 16 : 0;
-        F32x16 v;
+        F32x16 v = {};
         if (n > 0) v = F32x16::load(c(place.row + r, place.column + half * 16), n < 16 ? n : 16);
         v.store(sums + r * block_stride + half * 16);
       }

@@ -5,6 +5,8 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 
 struct F32Rows {
+  static constexpr int at_once = f32_rows_at_once;
+
   template <int R, bool fetch>
   static void run(const Block<float, float>& x, int first, int half) {
     constexpr int C = vectors_at_once;

@@ -4,21 +4,6 @@
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
-// The even or odd halves of sixteen pairs of bf16.
-inline F32x16 half_of_pairs(const bf16* pairs, bool odd) {
-#if defined(__AVX512F__)
-  const __m512i x = _mm512_loadu_si512(pairs);
-  return _mm512_castsi512_ps(odd ? _mm512_and_epi32(x, _mm512_set1_epi32(int(0xffff0000u)))
-                                 : _mm512_slli_epi32(x, 16));
-#else
-  const __m256i a = _mm256_loadu_si256((const __m256i*)pairs);
-  const __m256i b = _mm256_loadu_si256((const __m256i*)(pairs + 16));
-  const __m256i high = _mm256_set1_epi32(int(0xffff0000u));
-  return {_mm256_castsi256_ps(odd ? _mm256_and_si256(a, high) : _mm256_slli_epi32(a, 16)),
-          _mm256_castsi256_ps(odd ? _mm256_and_si256(b, high) : _mm256_slli_epi32(b, 16))};
-#endif
-}
-
 // 64 bytes.
 inline void copy_line(const void* from, void* to) {
 #if defined(__AVX512F__)

@@ -26,7 +26,7 @@ inline Mask16 first_lanes(int n) { return {__mmask16(n >= 16 ? 0xffffu : (1u << 
 
 struct F32x16 {
   __m512 v;
-  F32x16() : v(_mm512_setzero_ps()) {}
+  F32x16() = default;  // F32x16() and = {} are zeros; declared without, the lanes are anything
   F32x16(__m512 x) : v(x) {}
   F32x16(float x) : v(_mm512_set1_ps(x)) {}
   static F32x16 load(const float* p) { return _mm512_loadu_ps(p); }
@@ -124,7 +124,7 @@ inline Mask16 first_lanes(int n) {
 
 struct F32x16 {
   __m256 a, b;
-  F32x16() : a(_mm256_setzero_ps()), b(_mm256_setzero_ps()) {}
+  F32x16() = default;
   F32x16(__m256 x, __m256 y) : a(x), b(y) {}
   F32x16(float x) : a(_mm256_set1_ps(x)), b(a) {}
   static F32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }

@@ -23,7 +23,7 @@ void forward_row(const bf16* x, bf16* y, int64_t width) {
 
 template <class T>
 void backward_row(const T* dy, const T* y, T* dx, int64_t width) {
-  F32x16 dot;
+  F32x16 dot = {};
   each_step(width, [&](int64_t i, auto k)
                        WEFT_INLINE { dot = fma(load(dy + i, k), load(y + i, k), dot); });
   const F32x16 sum = sum_lanes(dot);

@@ -17,7 +17,7 @@ float row_max(const T* x, int64_t width) {
 // Keeps exp(x - largest) in e when that is wanted; e may be x.
 template <bool keep_exp, class T>
 float row_sum_exp(const T* x, int64_t width, float largest, [[maybe_unused]] float* e = nullptr) {
-  F32x16 sum;
+  F32x16 sum = {};
   each_step(width, [&](int64_t i, auto k) WEFT_INLINE {
     const F32x16 v = exp(load(x + i, k) - F32x16(largest));
     if constexpr (keep_exp) store(v, e + i, k);

@@ -1,0 +1,99 @@
+// Products of bf16 with vector instructions, summed as an AMX tile sums them (tdpbf16ps in Intel's
+// manual): in each step of 32 k a chain of FMAs from zero over the even k and one over the odd k,
+// the two added, then added to what was there.
+//
+// B lies as in a tile: row r holds the pair of k (2r, 2r + 1) of 16 columns.
+#pragma once
+#include "weft/kernels/cpu/rows.h"
+
+namespace weft::kernels::cpu::WEFT_ISA {
+
+// How a chain is walked: `words` links of 32 bits for the 16 k of its parity in a step.
+//   columns  a link of 16 columns, from B's rows from b on
+//   row      A's 32 k of a step: the even chain's words, then the odd one's
+//   fma      sum + the products of a link, each rounded by itself
+
+// A link is one k, in f32.
+struct Singles {
+  static constexpr int words = 16;
+  static F32x16 columns(const bf16* b, bool odd) {
+    const int32_t* pairs = reinterpret_cast<const int32_t*>(b);
+    return odd ? as_float(I32x16::load(pairs) & I32x16(int32_t(0xffff0000u)))
+               : as_float(shift_left<16>(I32x16::load(pairs)));
+  }
+  static void row(const bf16* a, float* to) {
+    columns(a, false).store(to);
+    columns(a, true).store(to + words);
+  }
+  static F32x16 fma(F32x16 x, F32x16 w, F32x16 sum) {
+    return weft::kernels::cpu::WEFT_ISA::fma(x, w, sum);
+  }
+};
+
+#if defined(__AVX512F__)
+// A link is two k of a chain in bf16, the earlier one in the upper half: vdpbf16ps, there from
+// Isa::avx512_bf16 on, adds the product of the upper halves first, then that of the lower ones, and
+// rounds after each as an FMA does.
+struct Pairs {
+  static constexpr int words = 8;
+  static F32x16 columns(const bf16* b, bool odd) {
+    const __m512i x = _mm512_loadu_si512(b), y = _mm512_loadu_si512(b + 32);
+    constexpr __mmask32 upper = 0xaaaaaaaa;
+    return _mm512_castsi512_ps(odd ? _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(y, 16), x)
+                                   : _mm512_mask_blend_epi16(upper, y, _mm512_slli_epi32(x, 16)));
+  }
+  static void row(const bf16* a, float* to) {
+    const __m512i order =
+        _mm512_set_epi16(29, 31, 25, 27, 21, 23, 17, 19, 13, 15, 9, 11, 5, 7, 1, 3,  //
+                         28, 30, 24, 26, 20, 22, 16, 18, 12, 14, 8, 10, 4, 6, 0, 2);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(order, _mm512_loadu_si512(a)));
+  }
+  static F32x16 fma(F32x16 x, F32x16 w, F32x16 sum) {
+    // By name: the compiler may not use it in this build.
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.v) : "v"(w.v), "v"(x.v));
+    return sum;
+  }
+};
+#endif
+
+// Where nothing is to be asked for meanwhile.
+struct NoLines {
+  void next() {}
+};
+
+// out = in + (even + odd), one step for R rows of A in words and C vectors of columns; b_stride is
+// from one of these to the next. `in` null: zeros. next() of `lines` for every line of B.
+template <class Links, int R, int C, class Fetching>
+WEFT_INLINE inline void chains_step(const float* a, const bf16* b, int64_t b_stride, Fetching lines,
+                                    const float* in, int64_t in_stride, float* out,
+                                    int64_t out_stride) {
+  constexpr int words = Links::words, rows_of_b = 16 / words;
+  F32x16 even[R][C], odd[R][C];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < C; ++c) even[r][c] = odd[r][c] = F32x16();
+#pragma GCC unroll 8
+  for (int link = 0; link < words; ++link, ++a, b += 32 * rows_of_b) {
+    F32x16 w[C], v[C];
+#pragma GCC unroll 2
+    for (int c = 0; c < C; ++c)
+      w[c] = Links::columns(b + c * b_stride, false), v[c] = Links::columns(b + c * b_stride, true);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const F32x16 x(a[r * 2 * words]), y(a[(r * 2 + 1) * words]);
+#pragma GCC unroll 2
+      for (int c = 0; c < C; ++c)
+        even[r][c] = Links::fma(x, w[c], even[r][c]), odd[r][c] = Links::fma(y, v[c], odd[r][c]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < C * rows_of_b; ++i) lines.next();
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < C; ++c) {
+      const F32x16 before = in ? F32x16::load(in + r * in_stride + c * 16) : F32x16();
+      (before + (even[r][c] + odd[r][c])).store(out + r * out_stride + c * 16);
+    }
+}
+
+}  // namespace weft::kernels::cpu::WEFT_ISA
