@@ -1,5 +1,5 @@
 # Weft: `make` explains, `make run` shows the main job, `make test` checks everything.
-.PHONY: help run test build setup format tidy bench clean
+.PHONY: help run test build setup format tidy sanitize bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -7,7 +7,8 @@ help:
 	@echo "make test    the same set-up, then every test (what CI runs)"
 	@echo "make build   only the build: build/release/weft"
 	@echo "make bench   the benchmarks, each with its limit and its peer"
-	@echo "make format  clang-format over the tree;  make tidy: clang-tidy;  make clean: remove build/"
+	@echo "make format  clang-format over the tree;  make tidy: clang-tidy;  make sanitize: the tests under sanitizers"
+	@echo "make clean   remove build/"
 
 setup:
 	@tools/setup
@@ -30,6 +31,9 @@ format:
 
 tidy: build
 	@tools/tidy
+
+sanitize: setup
+	@tools/sanitize
 
 clean:
 	@rm -rf build
