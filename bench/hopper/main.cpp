@@ -5,7 +5,8 @@
 // Forms: f forward, d input gradient, w weight gradient added into f32, g forward with bias and
 // GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention
 // of the head sizes in --heads, with the shipped chunk and those of --chunks, and its gradients for
-// those in --backward ("none": not at all).
+// those in --backward ("none": not at all); decode over a paged cache
+// and products with few rows, unless --decode none.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,8 @@
 #include "bench/hopper/attention.h"
 #include "bench/hopper/cublaslt.h"
 #include "bench/hopper/device_data.h"
+#include "bench/hopper/paged.h"
+#include "bench/hopper/skinny.h"
 #include "bench/hopper/timing.h"
 #include "weft/kernels/cuda/matmul.h"
 #include "weft_version.h"
@@ -40,6 +43,7 @@ struct Options {
               backward_heads = "64,128";
   std::vector<std::string> tries;
   int rounds = 5;
+  bool decode = true;
 };
 
 Options parse(int argc, char** argv) {
@@ -54,6 +58,8 @@ Options parse(int argc, char** argv) {
       o.heads = value;
     else if (flag == "--backward")
       o.backward_heads = value;
+    else if (flag == "--decode")
+      o.decode = value != "none";
     else if (flag == "--chunks")
       o.chunks = value;
     else if (flag == "--try")
@@ -247,6 +253,7 @@ int main_checked(int argc, char** argv) {
   if (o.heads != "none") measure_attention(gpu, numbers(o.heads), numbers(o.chunks), o.rounds);
   if (o.backward_heads != "none")
     measure_attention_backward(gpu, numbers(o.backward_heads), o.rounds);
+  if (o.decode) measure_paged(gpu, o.rounds), measure_skinny(gpu, o.rounds);
   return 0;
 }
 

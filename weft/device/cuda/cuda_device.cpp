@@ -195,11 +195,13 @@ CudaKernel::~CudaKernel() {
 }
 
 void CudaKernel::launch(CudaStream& stream, const Shape& shape, void** arguments) const {
-  const cuda::Status status =
-      driver().launch(function_, shape.blocks_x, shape.blocks_y, shape.blocks_z, shape.threads, 1,
-                      1, shared_bytes_, stream.handle(), arguments, nullptr);
+  cuda::LaunchAttribute attribute{cuda::overlapping_launch, {}, {1}};
+  const cuda::LaunchConfig config{
+      shape.blocks_x, shape.blocks_y,  shape.blocks_z, shape.threads,           1, 1,
+      shared_bytes_,  stream.handle(), &attribute,     shape.overlaps ? 1u : 0u};
+  const cuda::Status status = driver().launch(&config, function_, arguments, nullptr);
   if (status != 0)
-    cuda::call_failed(status, "cuLaunchKernel",
+    cuda::call_failed(status, "cuLaunchKernelEx",
                       format("{} ({}x{}x{} blocks of {} threads)", name_, shape.blocks_x,
                              shape.blocks_y, shape.blocks_z, shape.threads));
   stream.set_last(name_);

@@ -88,6 +88,8 @@ class CudaKernel {
  public:
   struct Shape {
     unsigned blocks_x = 1, blocks_y = 1, blocks_z = 1, threads = 1;
+    // It may start before the work ahead of it has ended; it waits by itself for what it reads.
+    bool overlaps = false;
   };
   // shared_bytes: dynamic shared memory of every launch.
   CudaKernel(const std::string& name, const cuda::KernelBinary& binary, int shared_bytes);

@@ -88,7 +88,7 @@ TEST_F(OnGpu, WorkRunsInOrderAndGraphsRepeatIt) {
 TEST_F(OnGpu, ErrorsNameTheCallAndTheKernel) {
   EXPECT_ERROR(resource, "cuMemAlloc of", gpu_->allocate(size_t(1) << 50));
   const BufferPtr b = up({1});
-  EXPECT_ERROR(resource, "cuLaunchKernel of twice (1x1x1 blocks of 100000 threads)",
+  EXPECT_ERROR(resource, "cuLaunchKernelEx of twice (1x1x1 blocks of 100000 threads)",
                twice(b, 100000));
   EXPECT_ERROR(resource, "CUDA device 1000", CudaDevice(1000));
 }

@@ -30,48 +30,63 @@ struct alignas(64) TensorMap {
   uint64_t opaque[16];
 };
 
+// CUlaunchAttribute and CUlaunchConfig.
+struct LaunchAttribute {
+  int which;
+  char padding[4];
+  union {
+    int flag;
+    char bytes[64];
+  } value;
+};
+constexpr int overlapping_launch = 6;  // CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+struct LaunchConfig {
+  unsigned blocks_x, blocks_y, blocks_z, threads_x, threads_y, threads_z, shared_bytes;
+  Handle stream;
+  LaunchAttribute* attributes;
+  unsigned attribute_count;
+};
+
 // X(member, symbol, parameters)
-#define WEFT_CUDA_DRIVER(X)                                                                        \
-  X(init, cuInit, (unsigned))                                                                      \
-  X(error_name, cuGetErrorName, (Status, const char**))                                            \
-  X(error_text, cuGetErrorString, (Status, const char**))                                          \
-  X(device_count, cuDeviceGetCount, (int*))                                                        \
-  X(device_name, cuDeviceGetName, (char*, int, int))                                               \
-  X(device_memory, cuDeviceTotalMem_v2, (size_t*, int))                                            \
-  X(device_attribute, cuDeviceGetAttribute, (int*, DeviceAttribute, int))                          \
-  X(retain_context, cuDevicePrimaryCtxRetain, (Handle*, int))                                      \
-  X(release_context, cuDevicePrimaryCtxRelease_v2, (int))                                          \
-  X(set_context, cuCtxSetCurrent, (Handle))                                                        \
-  X(pointer_attribute, cuPointerGetAttribute, (void*, int, DeviceAddress))                         \
-  X(allocate, cuMemAlloc_v2, (DeviceAddress*, size_t))                                             \
-  X(free, cuMemFree_v2, (DeviceAddress))                                                           \
-  X(copy_to_device, cuMemcpyHtoDAsync_v2, (DeviceAddress, const void*, size_t, Handle))            \
-  X(copy_to_host, cuMemcpyDtoHAsync_v2, (void*, DeviceAddress, size_t, Handle))                    \
-  X(copy_on_device, cuMemcpyDtoDAsync_v2, (DeviceAddress, DeviceAddress, size_t, Handle))          \
-  X(fill_bytes, cuMemsetD8Async, (DeviceAddress, unsigned char, size_t, Handle))                   \
-  X(stream_create, cuStreamCreate, (Handle*, unsigned))                                            \
-  X(stream_destroy, cuStreamDestroy_v2, (Handle))                                                  \
-  X(stream_query, cuStreamQuery, (Handle))                                                         \
-  X(begin_capture, cuStreamBeginCapture_v2, (Handle, int))                                         \
-  X(end_capture, cuStreamEndCapture, (Handle, Handle*))                                            \
-  X(graph_instantiate, cuGraphInstantiateWithFlags, (Handle*, Handle, unsigned long long))         \
-  X(graph_launch, cuGraphLaunch, (Handle, Handle))                                                 \
-  X(graph_destroy, cuGraphDestroy, (Handle))                                                       \
-  X(executable_destroy, cuGraphExecDestroy, (Handle))                                              \
-  X(event_create, cuEventCreate, (Handle*, unsigned))                                              \
-  X(event_destroy, cuEventDestroy_v2, (Handle))                                                    \
-  X(event_record, cuEventRecord, (Handle, Handle))                                                 \
-  X(event_synchronize, cuEventSynchronize, (Handle))                                               \
-  X(event_elapsed, cuEventElapsedTime, (float*, Handle, Handle))                                   \
-  X(module_load, cuModuleLoadData, (Handle*, const void*))                                         \
-  X(module_unload, cuModuleUnload, (Handle))                                                       \
-  X(module_function, cuModuleGetFunction, (Handle*, Handle, const char*))                          \
-  X(set_function_attribute, cuFuncSetAttribute, (Handle, FunctionAttribute, int))                  \
-  X(launch, cuLaunchKernel,                                                                        \
-    (Handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Handle, void**, \
-     void**))                                                                                      \
-  X(encode_tiled, cuTensorMapEncodeTiled,                                                          \
-    (TensorMap*, int, uint32_t, void*, const uint64_t*, const uint64_t*, const uint32_t*,          \
+#define WEFT_CUDA_DRIVER(X)                                                                \
+  X(init, cuInit, (unsigned))                                                              \
+  X(error_name, cuGetErrorName, (Status, const char**))                                    \
+  X(error_text, cuGetErrorString, (Status, const char**))                                  \
+  X(device_count, cuDeviceGetCount, (int*))                                                \
+  X(device_name, cuDeviceGetName, (char*, int, int))                                       \
+  X(device_memory, cuDeviceTotalMem_v2, (size_t*, int))                                    \
+  X(device_attribute, cuDeviceGetAttribute, (int*, DeviceAttribute, int))                  \
+  X(retain_context, cuDevicePrimaryCtxRetain, (Handle*, int))                              \
+  X(release_context, cuDevicePrimaryCtxRelease_v2, (int))                                  \
+  X(set_context, cuCtxSetCurrent, (Handle))                                                \
+  X(pointer_attribute, cuPointerGetAttribute, (void*, int, DeviceAddress))                 \
+  X(allocate, cuMemAlloc_v2, (DeviceAddress*, size_t))                                     \
+  X(free, cuMemFree_v2, (DeviceAddress))                                                   \
+  X(copy_to_device, cuMemcpyHtoDAsync_v2, (DeviceAddress, const void*, size_t, Handle))    \
+  X(copy_to_host, cuMemcpyDtoHAsync_v2, (void*, DeviceAddress, size_t, Handle))            \
+  X(copy_on_device, cuMemcpyDtoDAsync_v2, (DeviceAddress, DeviceAddress, size_t, Handle))  \
+  X(fill_bytes, cuMemsetD8Async, (DeviceAddress, unsigned char, size_t, Handle))           \
+  X(stream_create, cuStreamCreate, (Handle*, unsigned))                                    \
+  X(stream_destroy, cuStreamDestroy_v2, (Handle))                                          \
+  X(stream_query, cuStreamQuery, (Handle))                                                 \
+  X(begin_capture, cuStreamBeginCapture_v2, (Handle, int))                                 \
+  X(end_capture, cuStreamEndCapture, (Handle, Handle*))                                    \
+  X(graph_instantiate, cuGraphInstantiateWithFlags, (Handle*, Handle, unsigned long long)) \
+  X(graph_launch, cuGraphLaunch, (Handle, Handle))                                         \
+  X(graph_destroy, cuGraphDestroy, (Handle))                                               \
+  X(executable_destroy, cuGraphExecDestroy, (Handle))                                      \
+  X(event_create, cuEventCreate, (Handle*, unsigned))                                      \
+  X(event_destroy, cuEventDestroy_v2, (Handle))                                            \
+  X(event_record, cuEventRecord, (Handle, Handle))                                         \
+  X(event_synchronize, cuEventSynchronize, (Handle))                                       \
+  X(event_elapsed, cuEventElapsedTime, (float*, Handle, Handle))                           \
+  X(module_load, cuModuleLoadData, (Handle*, const void*))                                 \
+  X(module_unload, cuModuleUnload, (Handle))                                               \
+  X(module_function, cuModuleGetFunction, (Handle*, Handle, const char*))                  \
+  X(set_function_attribute, cuFuncSetAttribute, (Handle, FunctionAttribute, int))          \
+  X(launch, cuLaunchKernelEx, (const LaunchConfig*, Handle, void**, void**))               \
+  X(encode_tiled, cuTensorMapEncodeTiled,                                                  \
+    (TensorMap*, int, uint32_t, void*, const uint64_t*, const uint64_t*, const uint32_t*,  \
      const uint32_t*, int, int, int, int))
 
 struct Driver {

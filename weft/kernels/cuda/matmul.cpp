@@ -102,6 +102,11 @@ std::string epilogue_text(bool bias, Matmul::Activation activation) {
   return text + "}\n";
 }
 
+std::string schedule_text(const SkinnySchedule& s) {
+  return format("constexpr weft::kernels::cuda::SkinnySchedule s{{{}, {}, {}, {}, {}}};\n", s.rows,
+                s.a_rows, s.boxes, s.stages, s.cluster);
+}
+
 std::string kernel_id(const MatmulSchedule& s, bool bias, Matmul::Activation activation) {
   return format("matmul {} {} {}", schedule_text(s), bias, int(activation));
 }
@@ -178,6 +183,7 @@ size_t matmul_scratch_bytes(const Matmul& p, const MatmulSchedule& s) {
 }
 
 void matmul(CudaStream& stream, const Matmul& p) {
+  if (is_skinny(p)) return skinny_matmul(stream, p);
   matmul(stream, p, matmul_schedule(p, stream.cuda_device().multiprocessors()));
 }
 
@@ -206,6 +212,69 @@ void matmul(CudaStream& stream, const Matmul& p, const MatmulSchedule& s) {
   void* values[] = {const_cast<TensorMap*>(&a), const_cast<TensorMap*>(&b),
                     const_cast<TensorMap*>(&c), &arguments};
   kernel.launch(stream, {unsigned(clusters * s.cluster), 1, 1, block_threads}, values);
+}
+
+bool is_skinny(const Matmul& p) {
+  return p.m <= 64 && p.a.col_stride == 1 && p.b.row_stride == 1 && p.out == DType::bf16;
+}
+
+// Many rows of W for each read of A, but as many CTAs as there are multiprocessors; a cluster
+// shares the reading of A where A is large beside W.
+SkinnySchedule skinny_schedule(const Matmul& p) {
+  constexpr int64_t h200_multiprocessors = 132;
+  constexpr int ring_bytes = 100 << 10;
+  SkinnySchedule s;
+  s.rows = p.n <= 32 * h200_multiprocessors ? 32 : 64;
+  s.boxes = 64 / s.rows;
+  s.a_rows = p.m <= 16 ? 16 : p.m <= 32 ? 32 : 64;
+  s.cluster = s.a_rows == 16 ? 2 : 4;
+  s.stages = ring_bytes / skinny_stage_bytes(s);
+  return s;
+}
+
+std::vector<SkinnySchedule> shipped_skinny_schedules() {
+  std::vector<SkinnySchedule> all;
+  for (const int64_t m : {16, 32, 64})
+    for (const int64_t n : {4096, 8192}) {
+      Matmul p;
+      p.m = m, p.n = n;
+      all.push_back(skinny_schedule(p));
+    }
+  return all;
+}
+
+weft::cuda::KernelSource skinny_source(const SkinnySchedule& s, bool bias,
+                                       Matmul::Activation activation) {
+  weft::cuda::KernelSource source;
+  source.name = "skinny";
+  source.text = kernel_text("weft/kernels/cuda/device/skinny.cu");
+  source.headers = kernel_headers();
+  source.headers.emplace_back("schedule", schedule_text(s));
+  source.headers.emplace_back("product", product_text({"product", s.rows, false, false, false}));
+  source.headers.emplace_back("epilogue", epilogue_text(bias, activation));
+  return source;
+}
+
+void skinny_matmul(CudaStream& stream, const Matmul& p, bool constant_weights) {
+  check_supported(p);
+  WEFT_CHECK(is_skinny(p), "{} is not skinny", shape_of(p));
+  if (p.m == 0 || p.n == 0) return;
+  const SkinnySchedule s = skinny_schedule(p);
+  TensorMap a = operand_map(p.a, false, p.m, p.a.row_stride, p.k, 1, s.a_rows / s.cluster,
+                            "A of " + shape_of(p));
+  TensorMap w = operand_map(p.b, false, p.n, p.b.col_stride, p.k, 1, s.rows, "B of " + shape_of(p));
+  result_map(p);  // refuses what the other schedules refuse
+  MatmulArguments arguments{int(p.m), int(p.n), int(p.k), 1, p.bias, nullptr};
+  const bool bias = p.bias != nullptr;
+  const CudaKernel& kernel = stream.cuda_device().kernel(
+      format("skinny {} {} {}", schedule_text(s), bias, int(p.activation)), shared_bytes(s),
+      [&] { return skinny_source(s, bias, p.activation); });
+  void* c = p.c;
+  long long row_stride = p.c_row_stride;
+  int constant = constant_weights;
+  void* values[] = {&a, &w, &c, &row_stride, &constant, &arguments};
+  const unsigned clusters = unsigned(ceil_div(p.n, int64_t(s.rows) * s.cluster));
+  kernel.launch(stream, {clusters * unsigned(s.cluster), 1, 1, skinny_threads, true}, values);
 }
 
 }  // namespace weft::kernels::cuda

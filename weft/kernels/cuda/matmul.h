@@ -16,6 +16,7 @@
 #pragma once
 #include "weft/device/cuda/cuda_device.h"
 #include "weft/kernels/cuda/matmul_tiles.h"
+#include "weft/kernels/cuda/skinny_tiles.h"
 #include "weft/kernels/matmul.h"
 
 namespace weft::kernels::cuda {
@@ -27,9 +28,20 @@ int matmul_slabs(const Matmul& params);
 // Bytes of params.scratch on the device; 0 for most.
 size_t matmul_scratch_bytes(const Matmul& params, const MatmulSchedule& schedule);
 
+// Few rows go through skinny_matmul.
 void matmul(CudaStream& stream, const Matmul& params);
 // With a schedule of the caller's; its orders and output must be those of params.
 void matmul(CudaStream& stream, const Matmul& params, const MatmulSchedule& schedule);
+
+// At most 64 rows, k contiguous in A and B, bf16 results, at the speed of reading B: the same bits.
+bool is_skinny(const Matmul& params);
+SkinnySchedule skinny_schedule(const Matmul& params);
+// constant_weights: no work still running on the stream writes B. It is then read ahead, while the
+// kernel before ends.
+void skinny_matmul(CudaStream& stream, const Matmul& params, bool constant_weights = false);
+weft::cuda::KernelSource skinny_source(const SkinnySchedule& schedule, bool bias,
+                                       Matmul::Activation activation);
+std::vector<SkinnySchedule> shipped_skinny_schedules();
 
 // What is compiled for a schedule; for tests and the cache.
 weft::cuda::KernelSource matmul_source(const MatmulSchedule& schedule, bool bias,

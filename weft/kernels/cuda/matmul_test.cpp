@@ -85,6 +85,17 @@ TEST(CudaMatmulSchedules, CompileWithoutSpillsOrSerialisedInstructions) {
       expect_tight(matmul_source(s, false, Matmul::none), 168);
 }
 
+TEST(CudaMatmulSchedules, SkinnyOnesCompileWithoutSpills) {
+  NEEDS_COMPILER();
+  const weft::cuda::KernelCache cache(weft::cuda::KernelCache::default_folder());
+  for (const SkinnySchedule& s : shipped_skinny_schedules()) {
+    EXPECT_LE(2 * (shared_bytes(s) + 1024), 233472);  // two CTAs a multiprocessor
+    EXPECT_GE(s.stages, 4);
+    const auto binary = weft::cuda::compile(skinny_source(s, true, Matmul::gelu_tanh), cache);
+    EXPECT_EQ(binary.report.spill_bytes, 0) << binary.log;
+  }
+}
+
 TEST(CudaMatmulSchedules, FusedEpilogueCompilesWithoutSpills) {
   NEEDS_COMPILER();
   for (const int tile_n : {128, 192}) {
@@ -258,6 +269,41 @@ TEST_F(CudaMatmul, BitsDoNotDependOnTheBatchOrTheSchedule) {
       MatmulSchedule s;
       s.tile_n = tile_n, s.cluster = cluster;
       EXPECT_TRUE(same_bits(on_gpu<bf16>(*gpu_, all, &s), whole)) << tile_n << " " << cluster;
+    }
+}
+
+// Few rows through the skinny product: the bits of the same rows in a large one.
+TEST_F(CudaMatmul, FewRowsHaveTheBitsOfMany) {
+  for (const auto& [n, k] :
+       {std::pair<int64_t, int64_t>{520, 777}, {4096, 1024}, {4300, 2100}, {9, 1}, {33, 64}})
+    for (const bool fused : {false, true}) {
+      Case all{200, n, k};
+      all.bias = all.gelu = fused;
+      all.fill(int(n));
+      const std::vector<bf16> whole = on_gpu<bf16>(*gpu_, all);
+      for (const int64_t rows : {1, 8, 9, 16, 17, 32, 33, 64}) {
+        Case some = all;
+        some.m = rows;
+        const Matmul host = some.params();
+        ASSERT_TRUE(is_skinny(host));
+        const BufferPtr a = upload(*gpu_, some.a), b = upload(*gpu_, some.b),
+                        bias = upload(*gpu_, some.bias_values),
+                        c = upload(*gpu_, std::vector<bf16>(whole.size(), bf16(std::nanf(""))));
+        for (const bool constant : {false, true}) {
+          Matmul p = host;
+          p.a.data = a->data(), p.b.data = b->data(), p.c = c->data();
+          if (fused) p.bias = bias->data();
+          skinny_matmul(gpu_->stream(), p, constant);
+          const std::vector<bf16> got = download<bf16>(*gpu_, c, whole.size());
+          for (int64_t i = 0; i < rows; ++i)
+            ASSERT_EQ(std::memcmp(&got[size_t(i * c_row(n))], &whole[size_t(i * c_row(n))],
+                                  size_t(n) * sizeof(bf16)),
+                      0)
+                << rows << " rows, row " << i << ", " << n << " columns, k " << k;
+          for (size_t i = size_t(rows * c_row(n)); i < got.size(); ++i)
+            ASSERT_TRUE(std::isnan(float(got[i]))) << "wrote outside of C";
+        }
+      }
     }
 }
 

@@ -44,6 +44,15 @@ INLINE void give_registers() {
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
 }
 
+// Between kernels of a stream, where the launch allows it: the next may start; the work before this
+// kernel has ended, and what it wrote is there.
+INLINE void let_next_start() {
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
+INLINE void wait_for_work_before() {
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+
 // ---- mbarriers: a phase ends when all arrivals and all announced bytes have come
 INLINE void barrier_init(u32 barrier, u32 arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));

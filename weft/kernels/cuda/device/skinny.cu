@@ -1,0 +1,139 @@
+// The matrix product with at most 64 rows on Hopper: what takes time is reading W, once. A CTA
+// takes some rows of W through all of k; a producer thread keeps a ring filled through the copy
+// engine, A once for a cluster; a warpgroup multiplies 64 rows of A, of which those behind the last
+// are whatever lies there and belong to nobody. An element of C is one ascending chain of k16
+// instructions, as in matmul.cu.
+//
+// Launched so that it may start while the work before it ends: weights that were there before can
+// be fetched at once, A and C wait.
+#include "weft/kernels/cuda/device/ptx.cuh"
+#include "weft/kernels/cuda/layout.h"
+#include "weft/kernels/cuda/matmul_tiles.h"
+#include "weft/kernels/cuda/skinny_tiles.h"
+
+using namespace weft::kernels::cuda;
+
+// Spliced in by skinny.cpp: `constexpr SkinnySchedule s`, product(), epilogue().
+#include "epilogue"
+#include "product"
+#include "schedule"
+
+constexpr int steps_a_stage = s.boxes * reduced_per_stage, sums = s.rows / 2;  // of one thread
+
+// Addresses of stage 0: A, W, barriers. What is read behind A's last row lies in the ring too.
+struct Ring {
+  u32 a, w, full, empty;
+};
+using Stage = RingPlace<s.stages>;
+
+INLINE void load_weights(const Ring& ring, int stage, const TensorMap* w, int step) {
+  barrier_expect_bytes(ring.full + 8 * stage, skinny_stage_bytes(s));
+  for (int i = 0; i < s.boxes; ++i)
+    load_box(ring.w + (stage * s.boxes + i) * s.rows * row_bytes, w,
+             step * steps_a_stage + i * reduced_per_stage, blockIdx.x * s.rows,
+             ring.full + 8 * stage);
+}
+// This CTA's share of the rows, to all of the cluster.
+INLINE void load_share(const Ring& ring, int stage, const TensorMap* a, int step, u32 rank) {
+  constexpr int share = s.a_rows / s.cluster;
+  for (int i = 0; i < s.boxes; ++i)
+    load_box_multicast(ring.a + ((stage * s.boxes + i) * s.a_rows + rank * share) * row_bytes, a,
+                       step * steps_a_stage + i * reduced_per_stage, rank * share,
+                       ring.full + 8 * stage, (1 << s.cluster) - 1);
+}
+
+INLINE void produce(const Ring& ring, const TensorMap* a, const TensorMap* w, int steps,
+                    bool constant_weights) {
+  const u32 rank = cluster_rank();
+  const int early = constant_weights ? min(steps, s.stages) : 0;
+  for (int step = 0; step < early; ++step) load_weights(ring, step, w, step);
+  wait_for_work_before();
+  Stage place;
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step, place.advance()) {
+    barrier_wait(ring.empty + 8 * place.stage, place.phase ^ 1);
+    if (step >= early) load_weights(ring, place.stage, w, step);
+    load_share(ring, place.stage, a, step, rank);
+  }
+}
+
+// This stage may be filled again: tells every CTA that writes into it.
+INLINE void release(const Ring& ring, int stage) {
+  if (threadIdx.x < s.cluster) barrier_arrive_at(ring.empty + 8 * stage, threadIdx.x);
+}
+
+INLINE void multiply(float (&c)[sums], const Ring& ring, int steps) {
+  const u64 a = operand_descriptor(ring.a, false), w = operand_descriptor(ring.w, false);
+  Stage place;
+  int previous = -1;
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step, place.advance()) {
+    barrier_wait(ring.full + 8 * place.stage, place.phase);
+    wgmma_fence();
+#pragma unroll
+    for (int i = 0; i < 4 * s.boxes; ++i) {
+      const int box = place.stage * s.boxes + i / 4;
+      product(c, a + (box * s.a_rows * row_bytes >> 4) + i % 4 * descriptor_step(false),
+              w + (box * s.rows * row_bytes >> 4) + i % 4 * descriptor_step(false),
+              step > 0 || i > 0);
+    }
+    wgmma_commit();
+    wgmma_wait<1>();  // the step before has ended
+    if (previous >= 0) release(ring, previous);
+    previous = place.stage;
+  }
+  wgmma_wait<0>();
+  settle(c);
+  release(ring, previous);
+}
+
+INLINE void write(float (&c)[sums], u16* to, long long row_stride, const MatmulArguments& p) {
+  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
+#pragma unroll
+  for (int i = 0; i < sums; i += 4) {
+    const int n = blockIdx.x * s.rows + 2 * i + lane % 4 * 2;
+    if (n >= p.n) continue;
+    epilogue(c + i, n, p);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (row + 8 * half >= p.m) continue;
+      const u32 pair = pack_bf16(c[i + 2 * half], c[i + 2 * half + 1]);
+      u16* at = to + (row + 8 * half) * row_stride + n;
+      if (n + 1 < p.n)
+        *(u32*)at = pair;
+      else
+        *at = u16(pair);
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(skinny_threads, 2) __cluster_dims__(s.cluster, 1, 1)
+    skinny(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w, u16* c,
+           long long c_row_stride, int constant_weights,
+           const __grid_constant__ MatmulArguments p) {
+  extern __shared__ unsigned char shared[];
+  let_next_start();
+  Ring ring;
+  ring.a = (shared_address(shared) + 1023) & ~1023u;
+  ring.w = ring.a + s.stages * s.boxes * s.a_rows * row_bytes;
+  ring.full = ring.w + s.stages * s.boxes * s.rows * row_bytes;
+  ring.empty = ring.full + 8 * s.stages;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < s.stages; ++i) {
+      barrier_init(ring.full + 8 * i, 1);
+      barrier_init(ring.empty + 8 * i, s.cluster);
+    }
+    barrier_init_visible();
+  }
+  cluster_barrier();
+  const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
+  const int steps = (p.k + steps_a_stage - 1) / steps_a_stage;
+  if (warp == 4) {
+    if (threadIdx.x % 32 == 0) produce(ring, &a, &w, steps, constant_weights);
+  } else {
+    float sum[sums];
+    multiply(sum, ring, steps);
+    write(sum, c, c_row_stride, p);
+  }
+  cluster_barrier();  // a neighbour may still write into this CTA or arrive at its barriers
+}
