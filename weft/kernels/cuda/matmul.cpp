@@ -111,6 +111,8 @@ std::string kernel_id(const MatmulSchedule& s, bool bias, Matmul::Activation act
   return format("matmul {} {} {}", schedule_text(s), bias, int(activation));
 }
 
+constexpr int skinny_rows[] = {32, 64, 96, 112, 128};  // of W, for one CTA
+
 }  // namespace
 
 // Wide tiles read less and are 3 % faster in themselves; narrow ones are taken where they fill the
@@ -218,26 +220,30 @@ bool is_skinny(const Matmul& p) {
   return p.m <= 64 && p.a.col_stride == 1 && p.b.row_stride == 1 && p.out == DType::bf16;
 }
 
-// Many rows of W for each read of A, but as many CTAs as there are multiprocessors; a cluster
-// shares the reading of A where A is large beside W.
+// As many rows of W for each read of A as leave a CTA for every multiprocessor of an H200, one
+// each: with two, some get both and others none. With more than 16 rows of A, 64 at least: what a
+// multiprocessor reads would be mostly A. Clusters of 4 are slower than pairs.
 SkinnySchedule skinny_schedule(const Matmul& p) {
   constexpr int64_t h200_multiprocessors = 132;
-  constexpr int ring_bytes = 100 << 10;
+  constexpr int ring_bytes = 200 << 10;
   SkinnySchedule s;
-  s.rows = p.n <= 32 * h200_multiprocessors ? 32 : 64;
-  s.boxes = 64 / s.rows;
   s.a_rows = p.m <= 16 ? 16 : p.m <= 32 ? 32 : 64;
-  s.cluster = s.a_rows == 16 ? 2 : 4;
-  s.stages = ring_bytes / skinny_stage_bytes(s);
+  for (const int rows : skinny_rows) {
+    if (rows < 64 && s.a_rows > 16) continue;
+    s.rows = rows;
+    if (ceil_div(p.n, rows) <= h200_multiprocessors) break;
+  }
+  s.boxes = s.rows == 32 ? 4 : s.a_rows > 16 ? 2 : 1;
+  s.stages = std::min(ring_bytes / skinny_stage_bytes(s), 16);
   return s;
 }
 
 std::vector<SkinnySchedule> shipped_skinny_schedules() {
   std::vector<SkinnySchedule> all;
   for (const int64_t m : {16, 32, 64})
-    for (const int64_t n : {4096, 8192}) {
+    for (const int rows : skinny_rows) {
       Matmul p;
-      p.m = m, p.n = n;
+      p.m = m, p.n = rows * 132;
       all.push_back(skinny_schedule(p));
     }
   return all;

@@ -7,7 +7,7 @@ namespace weft::kernels::cuda {
 // C[m][n] = sum over k of A[m][k] W[n][k], m at most 64. A plain record; the kernel is compiled
 // once for each.
 struct SkinnySchedule {
-  int rows = 64;    // of W, for one CTA: 32 or 64
+  int rows = 64;    // of W, for one CTA: a multiple of 8
   int a_rows = 16;  // 16, 32 or 64: m, rounded up
   int boxes = 1;    // of 64 of k in a stage
   int stages = 10;  // of the ring in shared memory
@@ -19,8 +19,7 @@ constexpr int skinny_threads = 128 + 32;  // one warpgroup multiplies, one warp 
 constexpr int skinny_stage_bytes(const SkinnySchedule& s) {
   return s.boxes * (s.rows + s.a_rows) * 128;
 }
-// Ring, two barriers a stage, and room to align the start to 1024 bytes. At most half of a
-// multiprocessor's, so that the next product can fetch its weights while this one ends.
+// Ring, two barriers a stage, and room to align the start to 1024 bytes.
 constexpr int shared_bytes(const SkinnySchedule& s) {
   return 1024 + s.stages * (skinny_stage_bytes(s) + 16);
 }

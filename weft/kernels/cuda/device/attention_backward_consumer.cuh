@@ -4,11 +4,7 @@
 // value 4 i + 2 half + j is key half, query j.
 #pragma once
 #include "weft/kernels/cuda/device/attention_backward_feed.cuh"
-
-constexpr int sums = s.head_dim / 2;           // of one thread
-constexpr int scores = backward_queries / 2;   // of one thread, in one block of queries
-constexpr int query_columns = s.head_dim / 2;  // of the gradient of queries, for one warpgroup
-constexpr int query_sums = query_columns / 2;  // of one thread
+#include "weft/kernels/cuda/device/attention_backward_products.cuh"
 
 INLINE void release(u32 barrier) {
   if (threadIdx.x % 128 == 0) barrier_arrive(barrier);
@@ -26,35 +22,6 @@ struct Worker {
 
   INLINE Worker(const Places& places, const BackwardArguments& arguments, int g)
       : at(places), p(arguments), group(g), lane(threadIdx.x % 32), warp(threadIdx.x % 128 / 32) {}
-
-  // to = rows of this warpgroup (of K or V at `a`), turned against 64 queries (of Q or dO at `b`).
-  INLINE void issue_scores(float (&to)[scores], u32 a, u32 b) {
-    const u64 rows = operand_descriptor(a + group * 64 * row_bytes, false);
-    const u64 columns = operand_descriptor(b, false);
-#pragma unroll
-    for (int i = 0; i < s.head_dim / 16; ++i)
-      score_product(
-          to, rows + i / 4 * (backward_keys * row_bytes >> 4) + i % 4 * descriptor_step(false),
-          columns + i / 4 * (backward_queries * row_bytes >> 4) + i % 4 * descriptor_step(false),
-          i > 0);
-  }
-  // to += a (keys by queries, in registers) times 64 rows of Q or dO.
-  INLINE void issue_sums(float (&to)[sums], const u32 (&a)[scores / 2], u32 b, bool add) {
-    const u64 rows = operand_descriptor(b, true);
-#pragma unroll
-    for (int i = 0; i < backward_queries / 16; ++i)
-      key_product(to, a[4 * i], a[4 * i + 1], a[4 * i + 2], a[4 * i + 3],
-                  rows + i * descriptor_step(true), add || i > 0);
-  }
-  // The gradient of 64 queries in this warpgroup's columns, from this tile's keys.
-  INLINE void issue_query_sums(float (&to)[query_sums], u32 from) {
-    constexpr int half = atoms == 2 ? backward_keys * row_bytes : row_bytes / 2;
-    const u64 a = operand_descriptor(from, true);
-    const u64 b = operand_descriptor(at.k + group * half, true);
-#pragma unroll
-    for (int i = 0; i < backward_keys / 16; ++i)
-      query_product(to, a + i * descriptor_step(true), b + i * descriptor_step(true), i > 0);
-  }
 
   INLINE bool needs_mask(int m) const {
     const int end = tile.keys * backward_keys + group * 64 + 64;
@@ -109,12 +76,13 @@ struct Worker {
     const u32 q = at.q + stage * query_block_bytes(s), d_o = at.d_o + stage * query_block_bytes(s);
     const u32 terms = at.terms + stage * row_term_bytes;
     const u32 shared_slopes = at.slopes + turn.stage * slope_bytes;
+    const u32 own = group * 64 * row_bytes;  // this warpgroup's keys
     barrier_wait(at.q_full(stage), place.phase);
     wgmma_fence();
-    issue_scores(x, at.k, q);
+    issue_scores(x, at.k + own, q);
     wgmma_commit();
     barrier_wait(at.d_o_full(stage), place.phase);
-    issue_scores(y, at.v, d_o);
+    issue_scores(y, at.v + own, d_o);
     wgmma_commit();
     wgmma_wait<1>();
     settle(x);
@@ -130,7 +98,7 @@ struct Worker {
     wgmma_commit();
     named_barrier(1, 256);  // both warpgroups' slopes are there
     float dq[query_sums];
-    issue_query_sums(dq, shared_slopes);
+    issue_query_sums(dq, shared_slopes, at.k + group * query_columns_offset);
     wgmma_commit();
     issue_sums(dk, slopes, q, !first);
     wgmma_commit();

@@ -1,44 +1,63 @@
 // Members of Consumer (attention_paged_consumer.cuh): the chunks of a tile become its result. Read
 // once, inside the struct.
 
-// Four columns of a row from all chunks, in ascending order; several are on their way at a time.
-INLINE void combine_row(const Piece& piece, int r, int column) const {
-  constexpr int ahead = 16;
-  float most = minus_infinity, sum = 0, total[4] = {0, 0, 0, 0};
+// A row, by a warp: what scales the chunks is computed for 32 of them at a time, a lane for each;
+// then their sums are added in ascending order, many on their way at a time.
+INLINE void combine_row(const Piece& piece, int r) const {
+  constexpr int columns = s.head_dim / 32, ahead = 8;
+  const long long apart = (long long)p.kv_heads * p.part_rows * s.head_dim;
+  float most = minus_infinity, sum = 0, total[columns] = {};
 #pragma unroll 1
-  for (int begin = 0; begin < piece.chunks; begin += ahead) {
-    float states[ahead][4], parts[ahead][4];
+  for (int begin = 0; begin < piece.chunks; begin += 32) {
+    float own = minus_infinity, own_sum = 0;
+    if (begin + lane < piece.chunks)
+      load_pair_global(state_of(piece.slot_first + (begin + lane) * p.kv_heads, r), own, own_sum);
+    float here = fmaxf(most, own);  // the largest up to this chunk
 #pragma unroll
-    for (int i = 0; i < ahead; ++i) {
-      const int slot = piece.slot_first + min(begin + i, piece.chunks - 1) * p.kv_heads;
-      load_four_global(state_of(slot, r), states[i]);
-      load_four_global(part(slot, r) + column, parts[i]);
+    for (int distance = 1; distance < 32; distance *= 2)
+      here = fmaxf(here, __shfl_up_sync(~0u, here, distance));  // lanes below keep their own
+    const float up_to_before = __shfl_up_sync(~0u, here, 1);
+    const Scales scales = combine_scales(lane == 0 ? most : up_to_before, own, p.scale_log2);
+    const float* from = part(piece.slot_first + begin * p.kv_heads, r) + lane * columns;
+    const int count = min(32, piece.chunks - begin);
+#pragma unroll 1
+    for (int i = 0; i < count; i += ahead, from += ahead * apart) {
+      float parts[ahead][columns];
+#pragma unroll
+      for (int j = 0; j < ahead; ++j)
+        if (i + j < count) load_columns(from + j * apart, parts[j]);
+#pragma unroll
+      for (int j = 0; j < ahead; ++j) {
+        const float keep = __shfl_sync(~0u, scales.keep, i + j);
+        const float take = __shfl_sync(~0u, scales.take, i + j);
+        const float chunk_sum = __shfl_sync(~0u, own_sum, i + j);
+        if (i + j >= count) continue;
+        const bool first = begin + i + j == 0;
+        sum = first ? chunk_sum : combined(sum, keep, chunk_sum, take);
+#pragma unroll
+        for (int c = 0; c < columns; ++c)
+          total[c] = first ? parts[j][c] : combined(total[c], keep, parts[j][c], take);
+      }
     }
-#pragma unroll
-    for (int i = 0; i < ahead; ++i) {
-      if (begin + i >= piece.chunks) break;
-      const bool first = begin + i == 0;
-      const Scales scales = combine_scales(most, states[i][0], p.scale_log2);
-      most = scales.most;
-      sum = first ? states[i][1] : combined(sum, scales.keep, states[i][1], scales.take);
-#pragma unroll
-      for (int j = 0; j < 4; ++j)
-        total[j] = first ? parts[i][j] : combined(total[j], scales.keep, parts[i][j], scales.take);
-    }
+    most = __shfl_sync(~0u, here, 31);
   }
+  write_row(piece, r, most, sum, total);
+}
+
+template <int columns>
+INLINE void write_row(const Piece& piece, int r, float most, float sum,
+                      const float (&total)[columns]) const {
   const float inverse = inverse_sum(sum);
   const long long query = piece.q_begin + r / p.group;
   const int head = piece.head * p.group + r % p.group;
-  *(uint2*)(p.o + query * p.o_row_stride + head * p.o_head_stride + column) =
-      make_uint2(pack_bf16(total[0] * inverse, total[1] * inverse),
-                 pack_bf16(total[2] * inverse, total[3] * inverse));
-  if (p.lse && column == 0) p.lse[query * p.q_heads + head] = log_sum(most, sum, p.scale);
+  u16* to = p.o + query * p.o_row_stride + head * p.o_head_stride + lane * columns;
+#pragma unroll
+  for (int i = 0; i < columns; i += 2)
+    *(u32*)(to + i) = pack_bf16(total[i] * inverse, total[i + 1] * inverse);
+  if (p.lse && lane == 0) p.lse[query * p.q_heads + head] = log_sum(most, sum, p.scale);
 }
 
 INLINE void combine(const Piece& piece) const {
-  constexpr int lanes = s.head_dim / 4;
-  const int thread = threadIdx.x % 128;
 #pragma unroll 1
-  for (int r = thread / lanes; r < piece.rows; r += 128 / lanes)
-    combine_row(piece, r, thread % lanes * 4);
+  for (int r = warp; r < piece.rows; r += 4) combine_row(piece, r);
 }

@@ -18,17 +18,10 @@ struct Consumer {
   u32 q_phase = 0;
 
   INLINE Consumer(const Half& h, const PagedArguments& arguments, int which)
-      : at(h), p(arguments), half(which), lane(threadIdx.x % 32), warp(threadIdx.x % 128 / 32) {
-#pragma unroll
-    for (int i = 0; i < scores / 2; ++i) weights[i] = 0;
-  }
+      : at(h), p(arguments), half(which), lane(threadIdx.x % 32), warp(threadIdx.x % 128 / 32) {}
 
-  INLINE void meet() const {
-    named_barrier(1 + half, 128);
-  }
-  INLINE int row(int r) const {
-    return warp * 16 + lane / 4 + 8 * r;
-  }
+  INLINE void meet() const { named_barrier(1 + half, 128); }
+  INLINE int row(int r) const { return warp * 16 + lane / 4 + 8 * r; }
 
   // What of a block of values lies behind the last key is left over from another block: zeros, lest
   // a weight of 0 meets a NaN.
@@ -114,6 +107,11 @@ struct Consumer {
       if (index >= pieces) break;
       const Piece piece = piece_at(p, before, index);
       RowState state;
+      // Nothing here is kept from piece to piece: combine() needs the registers.
+#pragma unroll
+      for (int i = 0; i < scores; ++i) x[i] = 0, weights[i / 2] = 0;
+#pragma unroll
+      for (int i = 0; i < sums; ++i) o[i] = 0;
 #pragma unroll 1
       for (int j = 0; j < piece.blocks; ++j) block(piece, j, state);
       release(at.q_empty());

@@ -239,6 +239,15 @@ INLINE void load_four_global(const float* from, float* x) {
                : "l"(from)
                : "memory");
 }
+INLINE void load_pair_global(const float* from, float& x, float& y) {
+  asm volatile("ld.global.cg.v2.f32 {%0, %1}, [%2];" : "=f"(x), "=f"(y) : "l"(from) : "memory");
+}
+INLINE void load_columns(const float* from, float (&x)[4]) {
+  load_four_global(from, x);
+}
+INLINE void load_columns(const float* from, float (&x)[2]) {
+  load_pair_global(from, x[0], x[1]);
+}
 INLINE void store_int(u32 address, int x) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
 }

@@ -107,7 +107,7 @@ INLINE void write(float (&c)[sums], u16* to, long long row_stride, const MatmulA
   }
 }
 
-extern "C" __global__ void __launch_bounds__(skinny_threads, 2) __cluster_dims__(s.cluster, 1, 1)
+extern "C" __global__ void __launch_bounds__(skinny_threads, 1) __cluster_dims__(s.cluster, 1, 1)
     skinny(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w, u16* c,
            long long c_row_stride, int constant_weights,
            const __grid_constant__ MatmulArguments p) {
