@@ -173,6 +173,11 @@ TEST_F(CudaPagedAttention, DecodeHasTheBitsOfTheForwardPass) {
     }
 }
 
+// Small enough for the sanitizer.
+TEST_F(CudaPagedAttention, AFewPagesHaveTheBitsOfTheForwardPass) {
+  expect_equal(*gpu_, {4, 2, 128, 16, {{1, 150}, {3, 1100}}});
+}
+
 TEST_F(CudaPagedAttention, ManySequencesAndManyQueriesHaveTheBitsOfTheForwardPass) {
   Case many{8, 2, 128, 16, {}};
   for (int i = 0; i < 130; ++i) many.lengths.push_back({1, 1 + i * 37 % 3000});
