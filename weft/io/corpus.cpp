@@ -5,6 +5,7 @@
 
 #include "weft/base/error.h"
 #include "weft/base/file.h"
+#include "weft/base/json.h"
 #include "weft/base/log.h"
 #include "weft/base/utf8.h"
 
@@ -16,7 +17,8 @@ std::vector<std::string> text_files_below(const std::string& directory) {
   std::error_code error;
   std::filesystem::recursive_directory_iterator at(directory, error), end;
   while (!error && at != end) {
-    if (at->path().extension() == ".txt" && at->is_regular_file(error))
+    const std::filesystem::path extension = at->path().extension();
+    if ((extension == ".txt" || extension == ".jsonl") && at->is_regular_file(error))
       paths.push_back(at->path().string());
     if (!error) at.increment(error);
   }
@@ -24,6 +26,34 @@ std::vector<std::string> text_files_below(const std::string& directory) {
     resource_error("cannot list {}: {}; check its permissions", directory, error.message());
   std::ranges::sort(paths);
   return paths;
+}
+
+std::string text_of(const Json& object, const std::string& field, const std::string& where) {
+  if (!object.is_object() || !object.contains(field) || !object[field].is_string())
+    data_error("{}: expected an object with the string {}, got {}", where, in_quotes(field),
+               in_quotes(dump_json(object)));
+  return object[field].get<std::string>();
+}
+
+void add_document(std::string text, const std::string& where, Corpus& corpus) {
+  check_text(text, where);
+  if (text.empty())
+    ++corpus.empty;
+  else
+    corpus.documents.push_back(std::move(text));
+}
+
+void add_jsonl(std::string_view file, const std::string& path, const std::string& field,
+               Corpus& corpus) {
+  int64_t number = 0;
+  while (!file.empty()) {
+    const size_t end = std::min(file.find('\n'), file.size());
+    const std::string_view line = file.substr(0, end);
+    const std::string where = format("{} line {}", path, ++number);
+    if (line.find_first_not_of(" \t\r") != std::string::npos)
+      add_document(text_of(parse_json(line, where), field, where), where, corpus);
+    file.remove_prefix(std::min(end + 1, file.size()));
+  }
 }
 
 }  // namespace
@@ -36,23 +66,25 @@ void check_text(const std::string& text, const std::string& what) {
                in_quotes(std::string_view(text).substr(bad, 4)));
 }
 
-std::vector<Document> read_corpus(const std::string& path, uint64_t max_bytes) {
+Corpus read_corpus(const std::string& path, const CorpusOptions& options) {
   const bool directory = is_directory(path);
   const std::vector<std::string> paths = directory ? text_files_below(path) : std::vector{path};
-  if (paths.empty()) data_error("{} holds no .txt file; put some there or name a file", path);
-  std::vector<Document> documents;
-  uint64_t left = max_bytes;
+  if (paths.empty())
+    data_error("{} holds no .txt or .jsonl file; put some there or name a file", path);
+  Corpus corpus;
+  corpus.one_file = !directory && !path.ends_with(".jsonl");
+  uint64_t left = options.max_bytes;
   for (const std::string& file : paths) {
-    Document document{file, read_file(file, left)};
-    check_text(document.text, file);
-    left -= document.text.size();
-    if (!document.text.empty())
-      documents.push_back(std::move(document));
-    else if (directory)
-      log_warn(format("{} is empty and was skipped", file));
+    std::string text = read_file(file, left);
+    left -= text.size();
+    if (file.ends_with(".jsonl"))
+      add_jsonl(text, file, options.field, corpus);
+    else
+      add_document(std::move(text), file, corpus);
   }
-  if (documents.empty()) data_error("{} holds no text; give a file with some", path);
-  return documents;
+  if (corpus.documents.empty()) data_error("{} holds no text; give a file with some", path);
+  if (corpus.empty > 0) log_warn(format("{}: {} empty documents were skipped", path, corpus.empty));
+  return corpus;
 }
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-// Text to train on: one file, or a directory of *.txt files.
+// Text to train on: a file, or a directory of files.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,16 +6,23 @@
 
 namespace weft {
 
-struct Document {
-  std::string path;
-  std::string text;  // UTF-8 without NUL, not empty
+struct CorpusOptions {
+  std::string field = "text";              // of the objects in JSONL files
+  uint64_t max_bytes = uint64_t(1) << 36;  // of all files together
 };
 
-// The file `path`, or every *.txt below the directory `path`, sorted by path (bytewise); empty
-// files in a directory are skipped with a warning. Error(data) naming the file and the offset for
-// binary content and what is not UTF-8, and when there is no text or more than `max_bytes` of it.
-// Links to directories are not followed.
-std::vector<Document> read_corpus(const std::string& path, uint64_t max_bytes = uint64_t(1) << 36);
+struct Corpus {
+  std::vector<std::string> documents;  // UTF-8 without NUL, none empty
+  int64_t empty = 0;                   // documents that were left out because they were
+  bool one_file = false;               // of plain text: a single document
+};
+
+// The file `path`, or every *.txt and *.jsonl below the directory `path`, sorted by path
+// (bytewise). A .jsonl file has a document on each line, the string `field` of a JSON object; every
+// other file is a document. Error(data) naming the file and the offset or line for binary content,
+// what is not UTF-8 and what is not such an object, and when there is no text or more than
+// `max_bytes` of it. Links to directories are not followed.
+Corpus read_corpus(const std::string& path, const CorpusOptions& options = {});
 
 // The checks alone.
 void check_text(const std::string& text, const std::string& what);
