@@ -141,11 +141,12 @@ void bench_train(const Options& o) {
     for (size_t i = 0; i < ids.size(); ++i)
       ids[i] = uint16_t(random(i)[0] % uint32_t(config.model.vocab));
     const TokenView tokens{std::as_bytes(std::span(ids)), 2, config.model.vocab, {}};
+    const train::Samples samples(config, {{tokens}});
     train::Stepper stepper(config,
                            train::initial_state(config.model, config.seed, default_device()),
-                           default_device());
+                           default_device(), samples);
     int64_t step = 0;
-    const auto one_step = [&] { stepper.run(step, tokens, step * config.batch), ++step; };
+    const auto one_step = [&] { stepper.run(step, step * config.batch), ++step; };
     const double s = median_seconds(config.model.layers > 4 ? 3 : o.runs * 5, one_step);
     const std::string shape = format("{} layers of {}, {} x {}", config.model.layers,
                                      config.model.width, config.batch, config.model.context);

@@ -63,8 +63,9 @@ void prepare_primer(const Options& o) {
   ThreadPool pool(int(std::max(std::thread::hardware_concurrency(), 1u)));
   const std::string_view text = train;
   const auto tokenizer = train_bpe({&text, 1}, {.vocab_size = vocab_size, .start = {0}}, pool);
+  const std::vector<std::string_view> trains = split_corpus(train), vals = split_corpus(val);
   const train::DataInfo info =
-      train::write_documents(split_corpus(train), split_corpus(val), *tokenizer, o.data());
+      train::write_dataset(train::Texts(trains), train::Texts(vals), *tokenizer, o.data());
   log_info(format("{} tokens learned from them, {:.1f} bytes each in the mean", vocab_size,
                   double(info.train.bytes) / double(info.train.tokens)));
 }
@@ -86,7 +87,7 @@ std::unique_ptr<train::Trainer> open(const Options& o) {
 
 double bytes_per_token(const train::Trainer& trainer) {
   const train::SplitInfo& val = trainer.data().info().val;
-  return double(val.bytes) / double(val.tokens - 1);
+  return double(val.bytes) / double(val.tokens - val.documents);
 }
 
 struct Summary {

@@ -80,7 +80,8 @@ void use_sizes_of_init(const CLI::App& command, train::TrainConfig& config) {
 void add_train(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = app.add_subcommand("train", "train a model, or go on with a run");
-  c->add_option("--data", o->data, "a directory made by weft data prepare");
+  c->add_option("--data", o->data,
+                "a directory made by weft data prepare; several are mixed as A:0.7,B:0.3");
   c->add_option("--out", o->out, "the run folder to make");
   c->add_option("--resume", o->resume, "go on with this run; --steps N extends its plan");
   c->add_option("--init", o->init,

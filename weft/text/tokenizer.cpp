@@ -41,6 +41,14 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   return text;
 }
 
+std::vector<int32_t> document_end(const Tokenizer& tokenizer) {
+  const std::vector<int32_t> end = tokenizer.end_tokens();
+  if (!end.empty()) return end;
+  for (const char* name : {"<|endoftext|>", "<|end_of_text|>", "</s>"})
+    if (const auto token = tokenizer.added_token(name)) return {*token};
+  return {};
+}
+
 std::string StreamDecoder::push(int32_t id) {
   pending_ += tokenizer_->piece(id);
   size_t whole = 0;

@@ -41,6 +41,10 @@ class Tokenizer {
   std::string decode(std::span<const int32_t> ids) const;
 };
 
+// What stands behind every document that a model is trained on: end_tokens(), or else the added
+// token that models of the world know by one of the usual names; often nothing.
+std::vector<int32_t> document_end(const Tokenizer& tokenizer);
+
 // Text of tokens as they come, in whole characters: what is not UTF-8 becomes U+FFFD. All push()
 // results and finish() together are decode() with that replacement. The tokenizer must outlive it.
 class StreamDecoder {

@@ -16,7 +16,8 @@ struct TrainConfig {
   std::string dtype = "bf16";  // of the weights and activations that compute; the masters are f32
   int64_t batch = 12;          // sequences of one step
   int64_t micro_batches = 1;   // a step's sequences are computed in this many parts
-  int64_t lanes = 1;  // gradients are summed in order within a lane, lanes in a binary tree
+  int64_t lanes = 1;          // gradients are summed in order within a lane, lanes in a binary tree
+  std::string rows = "auto";  // what a sequence is made of (train/samples.h)
   int64_t steps = 2000;
   std::string optimizer = "adamw";  // muon: of the matrices inside blocks (train/muon.h)
   double lr = 1e-3, min_lr = 1e-4;
@@ -74,12 +75,16 @@ void for_each_key(Config& c, F&& f) {
   constexpr int64_t many = int64_t(1) << 40;
   const std::vector<std::string> dtypes = {"bf16", "f32"},
                                  schedules = {"cosine", "wsd", "constant"},
-                                 optimizers = {"adamw", "muon"};
+                                 optimizers = {"adamw", "muon"},
+                                 rows = {"auto", "crops", "documents"};
   for_each_model_key(c, f);
   f("context", c.model.context, int64_t(1), int64_t(1) << 20, "tokens of a sequence");
   f("dropout", c.model.dropout, 0.0, 0.999, "share of activations dropped");
   f("dtype", c.dtype, dtypes, "number type that computes; the master weights are f32");
   f("batch", c.batch, int64_t(1), int64_t(1) << 24, "sequences of a step");
+  f("rows", c.rows, rows,
+    "crops: from anywhere in the text; documents: packed, none sees another; auto: crops of a "
+    "single text");
   f("micro_batches", c.micro_batches, int64_t(1), int64_t(1) << 20,
     "parts that a step is computed in");
   f("lanes", c.lanes, int64_t(1), int64_t(1) << 20,

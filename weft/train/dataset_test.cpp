@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <set>
 
 #include "tests/expect_error.h"
 #include "tests/temp_directory.h"
@@ -17,10 +18,16 @@ namespace {
 
 using weft::testing::TempDirectory;
 
-std::string decoded(const Dataset& data, const TokenView& tokens) {
-  std::vector<int32_t> ids(size_t(tokens.size()));
-  tokens.copy(0, ids);
+std::string decoded(const Dataset& data, const Documents& documents, int64_t document = 0) {
+  const int64_t begin = documents.begin(document), end = documents.end(document);
+  std::vector<int32_t> ids(size_t(end - begin));
+  documents.tokens.copy(begin, ids);
   return data.tokenizer().decode(ids);
+}
+std::vector<std::string> all_decoded(const Dataset& data, const Documents& documents) {
+  std::vector<std::string> texts;
+  for (int64_t d = 0; d < documents.size(); ++d) texts.push_back(decoded(data, documents, d));
+  return texts;
 }
 
 TEST(Dataset, SplitsByCharactersAsNanoGpt) {
@@ -35,21 +42,77 @@ TEST(Dataset, SplitsByCharactersAsNanoGpt) {
   const Dataset data(dir / "new/data");
   EXPECT_EQ(data.info().train.bytes + data.info().val.bytes, int64_t(text.size()));
   EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), text);
-  EXPECT_EQ(data.train()[0], 0);  // "b" sorts before "ä"
-  EXPECT_EQ(data.train()[1], 1);
+  EXPECT_EQ(data.train().tokens[0], 0);  // "b" sorts before "ä"
+  EXPECT_EQ(data.train().tokens[1], 1);
 }
 
-TEST(Dataset, BytesAndDirectories) {
+TEST(Dataset, DocumentsAreKeptApartAndSplitByThemselves) {
   const TempDirectory dir;
   std::filesystem::create_directory(dir / "texts");
-  write_file_atomic(dir / "texts/1.txt", "one ü");
-  write_file_atomic(dir / "texts/2.txt", "two and more");
-  const DataInfo info = prepare({dir / "texts", "byte", 0.25, dir / "data"});
-  EXPECT_EQ(info.vocab, 256);
-  EXPECT_EQ(info.documents, 2);
-  EXPECT_EQ(info.train.tokens, 13);  // 12 of 17 characters; one of them has two bytes
+  std::set<std::string> all;
+  std::string lines;
+  for (int i = 0; i < 300; ++i) {
+    const std::string text = format("document ü {}", i);
+    all.insert(text);
+    if (i < 20)
+      write_file_atomic(dir / format("texts/{}.txt", i), text);
+    else
+      lines += dump_json({{"text", text}}) + "\n";
+  }
+  write_file_atomic(dir / "texts/more.jsonl", lines);
+  const auto val_of = [&](int64_t seed) {
+    const DataInfo info = prepare({.text = dir / "texts",
+                                   .tokenizer = "byte",
+                                   .val_fraction = 0.2,
+                                   .out = dir / "data",
+                                   .seed = seed});
+    const Dataset data(dir / "data");
+    data.verify_checksums();
+    const std::vector<std::string> train = all_decoded(data, data.train()),
+                                   val = all_decoded(data, data.val());
+    EXPECT_EQ(info.train.documents, int64_t(train.size()));
+    EXPECT_EQ(info.val.documents, int64_t(val.size()));
+    std::set<std::string> seen(train.begin(), train.end());
+    seen.insert(val.begin(), val.end());
+    EXPECT_EQ(seen, all);
+    EXPECT_EQ(train.size() + val.size(), all.size());
+    EXPECT_NEAR(double(val.size()), 60, 25);
+    return val;
+  };
+  EXPECT_EQ(val_of(1), val_of(1));
+  EXPECT_NE(val_of(1), val_of(2));
+}
+
+// Whatever the fraction, there is a document on either side; equal ones are on the same.
+TEST(Dataset, NoSplitIsEmpty) {
+  const TempDirectory dir;
+  const auto split = [&](std::vector<std::string> texts, double fraction) {
+    std::string lines;
+    for (const std::string& text : texts) lines += dump_json({{"text", text}}) + "\n";
+    write_file_atomic(dir / "x.jsonl", lines);
+    const DataInfo info = prepare({dir / "x.jsonl", "byte", fraction, dir / "data"});
+    return std::pair(info.train.documents, info.val.documents);
+  };
+  EXPECT_EQ(split({"one", "two", "three"}, 1e-9), std::pair(int64_t(2), int64_t(1)));
+  EXPECT_EQ(split({"one", "two", "three"}, 1 - 1e-9), std::pair(int64_t(1), int64_t(2)));
+  const auto [train, val] = split({"same", "other", "same", "same"}, 0.5);
+  EXPECT_EQ(std::max(train, val), 3);
+  EXPECT_ERROR(data, "all 2 documents of", split({"same", "same"}, 0.5));
+}
+
+// Between the tokens that the tokenizer wants around a text; a special token is no text.
+TEST(Dataset, DocumentsEndWithTheTokenThatMeansIt) {
+  const TempDirectory dir;
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += format("line {}\n", i % 10);
+  write_file_atomic(dir / "text", text);
+  const DataInfo info = prepare({dir / "text", "bpe", 0.1, dir / "data", 260});
   const Dataset data(dir / "data");
-  EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), "one ütwo and more");
+  const TokenView tokens = data.val().tokens;
+  EXPECT_EQ(tokens[tokens.size() - 1], 0);
+  EXPECT_TRUE(decoded(data, data.val()).ends_with("line 9\n<|endoftext|>"));
+  EXPECT_EQ(info.train.bytes + info.val.bytes, int64_t(text.size()));
+  EXPECT_EQ(text_bytes(tokens, 0, tokens.size(), bytes_by_token(data.tokenizer())), info.val.bytes);
 }
 
 TEST(Dataset, LearnsAVocabularyAndTakesItAgain) {
@@ -61,7 +124,9 @@ TEST(Dataset, LearnsAVocabularyAndTakesItAgain) {
   EXPECT_EQ(learned.tokenizer, "bpe");
   EXPECT_EQ(learned.vocab, 264);
   const Dataset data(dir / "data");
-  EXPECT_EQ(decoded(data, data.train()) + decoded(data, data.val()), text);
+  std::string both = decoded(data, data.train()) + decoded(data, data.val());
+  for (size_t at; (at = both.find("<|endoftext|>")) != both.npos;) both.erase(at, 13);
+  EXPECT_EQ(both, text);
   EXPECT_EQ(data.tokenizer().added_token("<|endoftext|>"), 0);
   const DataInfo again = prepare({dir / "text", dir / "data/tokenizer.json", 0.1, dir / "two"});
   EXPECT_EQ(again.train.sha256, learned.train.sha256);
@@ -84,23 +149,23 @@ std::string gguf_file(const std::string& model) {
          entry("add_bos_token", 7, raw(true)) + entry("bos_token_id", 4, raw(uint32_t(7)));
 }
 
-TEST(Dataset, KeepsDocumentsApart) {
+// What a document spells is no special token.
+TEST(Dataset, DocumentsStandBetweenStartAndEnd) {
   const TempDirectory dir;
   ThreadPool pool(1);
   const std::vector<std::string_view> train{"one two", "three <|endoftext|>"}, val{"two"};
   const std::string_view all = "one two three two";
   const auto tokenizer = train_bpe({&all, 1}, {.vocab_size = 258, .start = {0}}, pool);
-  const DataInfo info = write_documents(train, val, *tokenizer, dir / "data");
-  EXPECT_EQ(info.document_start, 0);
-  EXPECT_EQ(info.documents, 3);
+  const DataInfo info = write_dataset(Texts(train), Texts(val), *tokenizer, dir / "data");
+  EXPECT_EQ(info.train.documents, 2);
   EXPECT_EQ(info.train.bytes, 7 + 19);
   const Dataset data(dir / "data");
-  EXPECT_EQ(data.info().document_start, 0);
-  const std::string start = "<|endoftext|>";
-  EXPECT_EQ(decoded(data, data.train()), start + "one two" + start + "three " + start + start);
-  std::vector<int32_t> ids(size_t(data.train().size()));
-  data.train().copy(0, ids);
-  EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 3);  // what a document spells is no start
+  const std::string mark = "<|endoftext|>";
+  EXPECT_EQ(all_decoded(data, data.train()),
+            (std::vector<std::string>{mark + "one two" + mark, mark + "three " + mark + mark}));
+  std::vector<int32_t> ids(size_t(data.train().tokens.size()));
+  data.train().tokens.copy(0, ids);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 4);
   EXPECT_EQ(data.tokenizer().start_tokens(), std::vector<int32_t>{0});
 }
 
@@ -194,10 +259,6 @@ TEST(Dataset, RefusesWhatDoesNotBelongTogether) {
   std::filesystem::create_directory(path);
   EXPECT_ERROR(resource, "meta.json is missing", Dataset{path});
   write_dataset("abcdabcd", "abcd", "char", path);
-  EXPECT_ERROR(data, "8 tokens to train on, but a context of 8 needs 9",
-               Dataset(path).check_context(8));
-  Dataset(path).check_context(7);
-
   write_dataset("abcdabcd", "abcd", "char", dir / "other");
   write_dataset("dcbadcba", "abcd", "char", dir / "third");
   std::filesystem::copy_file(dir / "third/train.bin", path + "/train.bin",
@@ -207,6 +268,12 @@ TEST(Dataset, RefusesWhatDoesNotBelongTogether) {
   std::filesystem::copy_file(dir / "other/tokenizer.json", path + "/tokenizer.json",
                              std::filesystem::copy_options::overwrite_existing);
   EXPECT_ERROR(data, "tokenizer.json has 4 tokens, but meta.json says 2", Dataset{path});
+  write_dataset("abababab", "abab", "char", path);
+  write_document_index(path + "/train.idx", std::vector<uint64_t>{3, 8});
+  EXPECT_ERROR(data, "train.idx is not the file that meta.json beside it describes", Dataset{path});
+  std::filesystem::remove(path + "/train.idx");
+  EXPECT_ERROR(resource, "train.idx is missing", Dataset{path});
+  write_dataset("abababab", "abab", "char", path);
   std::filesystem::remove(path + "/val.bin");
   EXPECT_ERROR(resource, "val.bin is missing", Dataset{path});
   std::ofstream(path + "/meta.json") << "{\"format\": 7}";

@@ -50,7 +50,7 @@ struct Example {
 
 TEST(Evaluate, IsTheMeanOverAllWindows) {
   const Example s;
-  const TokenView& tokens = s.data.val();
+  const TokenView tokens = s.data.val().tokens;
   const Evaluation found = evaluate(s.params, s.model, DType::f32, tokens);
   double sum = 0;
   for (int64_t begin = 0; begin < tokens.size() - 1; begin += s.model.context) {
@@ -63,35 +63,11 @@ TEST(Evaluate, IsTheMeanOverAllWindows) {
   EXPECT_NEAR(evaluate(s.params, s.model, DType::bf16, tokens).loss, found.loss, 0.01 * found.loss);
 }
 
-// Each document for itself, however windows are filled: all fit into one.
-TEST(Evaluate, ADocumentSeesItselfAlone) {
-  const Example s;
-  constexpr int32_t start = 0;
-  const std::vector<std::vector<int32_t>> documents{{5, 9, 3}, {7}, {2, 2, 8, 1, 4, 6, 3}, {1, 5}};
-  std::vector<uint16_t> ids{start};
-  double sum = 0;
-  for (const std::vector<int32_t>& document : documents) {
-    std::vector<int32_t> window{start};
-    for (const int32_t id : document) ids.push_back(uint16_t(id)), window.push_back(id);
-    ids.push_back(start), window.push_back(start);
-    sum += window_loss(s.params, s.model, window);
-  }
-  const TokenView tokens{std::as_bytes(std::span(ids)), 2, s.model.vocab, {}};
-  for (const int64_t windows : {1, 3}) {
-    const auto found =
-        Evaluator(s.model, DType::f32, default_device(), start, windows).run(s.params, tokens);
-    EXPECT_EQ(found->tokens, int64_t(ids.size()) - 1);
-    EXPECT_NEAR(found->loss, sum / double(ids.size() - 1), 1e-5);
-  }
-}
-
 TEST(Evaluate, DoesNotDependOnHowManyWindowsAreComputedTogether) {
   const Example s;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const auto loss = [&](int64_t windows) {
-      return Evaluator(s.model, dtype, default_device(), std::nullopt, windows)
-          .run(s.params, s.data.val())
-          ->loss;
+      return Evaluator(s.model, dtype, default_device(), windows).run(s.params, s.data.val())->loss;
     };
     const double all = loss(0);
     EXPECT_EQ(loss(1), all);
@@ -99,11 +75,51 @@ TEST(Evaluate, DoesNotDependOnHowManyWindowsAreComputedTogether) {
   }
 }
 
+// Windows share rows, but see nothing of each other's documents; several texts are as one.
+TEST(Evaluate, EveryDocumentByItself) {
+  const Example s;
+  const TokenView tokens = s.data.val().tokens;
+  ASSERT_GT(tokens.size(), 300);
+  const std::vector<uint64_t> ends{1, 3, 40, 57, 58, 60, 61, 200, 300};  // the context is 16
+  const Documents all({tokens.payload.first(size_t(300 * tokens.token_bytes)),
+                       tokens.token_bytes,
+                       tokens.vocab_size,
+                       {}},
+                      ends);
+  const auto run = [&](int64_t rows, std::vector<Documents> texts) {
+    return *Evaluator(s.model, DType::f32, default_device(), rows).run(s.params, texts, {true, {}});
+  };
+  const Evaluation found = run(0, {all});
+  ASSERT_EQ(found.documents.size(), ends.size());
+  double sum = 0;
+  int64_t predicted = 0;
+  for (int64_t d = 0; d < all.size(); ++d) {
+    double want = 0;
+    for (int64_t at = all.begin(d); at < all.end(d) - 1; at += s.model.context) {
+      std::vector<int32_t> window(size_t(std::min(s.model.context + 1, all.end(d) - at)));
+      tokens.copy(at, window);
+      want += window_loss(s.params, s.model, window);
+    }
+    const auto [nats, count] = found.documents[size_t(d)];
+    EXPECT_EQ(count, all.end(d) - all.begin(d) - 1);
+    EXPECT_NEAR(nats, want, 1e-5 * (1 + want)) << d;
+    sum += nats, predicted += count;
+  }
+  EXPECT_EQ(found.tokens, predicted);
+  EXPECT_NEAR(found.loss, sum / double(predicted), 1e-9);
+  EXPECT_EQ(run(1, {all}).loss, found.loss);
+  const Evaluation twice = run(3, {all, all});
+  EXPECT_EQ(twice.documents.size(), 2 * ends.size());
+  EXPECT_EQ(twice.documents[11].nats, found.documents[2].nats);
+  EXPECT_NEAR(twice.loss, found.loss, 1e-9);
+}
+
 TEST(Evaluate, StopsWhenInterrupted) {
   const Example s;
-  Evaluator evaluator(s.model, DType::f32, default_device(), std::nullopt, 1);
+  Evaluator evaluator(s.model, DType::f32, default_device(), 1);
   int asked = 0;
-  EXPECT_FALSE(evaluator.run(s.params, s.data.val(), [&] { return ++asked == 3; }).has_value());
+  EXPECT_FALSE(evaluator.run(s.params, s.data.val(), {.interrupted = [&] { return ++asked == 3; }})
+                   .has_value());
   EXPECT_EQ(asked, 3);
 }
 

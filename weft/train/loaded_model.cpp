@@ -14,17 +14,10 @@ constexpr const char* tokenizer_files[] = {
     "added_tokens.json", "special_tokens_map.json", "chat_template.jinja"};
 constexpr uint64_t most_tokenizer_bytes = uint64_t(256) << 20;
 
-// A run's texts end where its training texts did.
-models::GenerationConfig generation_of_run(const Tokenizer& tokenizer) {
-  models::GenerationConfig generation;
-  generation.stop = tokenizer.end_tokens();
-  if (const auto end = tokenizer.added_token("<|endoftext|>")) generation.stop.push_back(*end);
-  return generation;
-}
-
 LoadedModel from_run(const std::string& path, Weights which) {
   LoadedRun run = load_run(path, which);
-  models::GenerationConfig generation = generation_of_run(*run.tokenizer);
+  models::GenerationConfig generation;
+  generation.stop = document_end(*run.tokenizer);
   return {run.config.model,
           run.config.dtype,
           std::move(run.params),

@@ -24,6 +24,17 @@ Array read_f32(const TensorView& view, const std::string& name, const std::strin
   return array;
 }
 
+std::vector<MixturePart> read_mixture(const JsonReader& reader) {
+  std::vector<MixturePart> parts(reader.array("data", 4096).size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const JsonReader part = reader.item("data", i);
+    part.allow_only({"path", "weight", "sha256"});
+    parts[i] = {part.string("path"), part.number("weight", 1e-9, 1e9), part.string("sha256", 64)};
+  }
+  if (parts.empty()) reader.refuse("data", "an array of data directories");
+  return parts;
+}
+
 }  // namespace
 
 bool is_run(const std::string& run) {
@@ -43,10 +54,11 @@ std::optional<int64_t> step_in_name(std::string_view name, std::string_view kind
 }
 
 void write_run_config(const RunConfig& config, const std::string& run, FileSystem& fs) {
-  Json json = {{"format", "weft-run"}, {"version", 1}};
+  Json json = {{"format", "weft-run"}, {"version", 2}};
   json["vocab"] = config.train.model.vocab;
-  json["data"] = config.data;
-  json["data_sha256"] = config.data_sha256;
+  json["data"] = Json::array();
+  for (const MixturePart& part : config.data)
+    json["data"].push_back({{"path", part.path}, {"weight", part.weight}, {"sha256", part.sha256}});
   if (!config.init.empty()) json["init"] = config.init, json["init_sha256"] = config.init_sha256;
   json["config"] = to_json(config.train);
   write_file_atomic(config_path(run), dump_json(json, 2) + "\n", fs);
@@ -60,14 +72,12 @@ RunConfig read_run_config(const std::string& run) {
     resource_error("{} is missing; expected the folder of a run of weft train", path);
   const Json json = read_json(path);
   const JsonReader reader(json, path);
-  reader.allow_only(
-      {"format", "version", "vocab", "data", "data_sha256", "init", "init_sha256", "config"});
+  reader.allow_only({"format", "version", "vocab", "data", "init", "init_sha256", "config"});
   if (reader.string("format") != "weft-run") reader.refuse("format", "\"weft-run\"");
-  reader.integer("version", 1, 1);
+  reader.integer("version", 2, 2);
   reader.object("config");
-  RunConfig config{config_from_json(json["config"], path), reader.string("data"),
-                   reader.string("data_sha256", 64), reader.string_or("init", ""),
-                   reader.string_or("init_sha256", "", 64)};
+  RunConfig config{config_from_json(json["config"], path), read_mixture(reader),
+                   reader.string_or("init", ""), reader.string_or("init_sha256", "", 64)};
   config.train.model.vocab = reader.integer("vocab", 1, int64_t(1) << 24);
   try {
     validate(config.train);

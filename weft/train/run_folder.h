@@ -16,15 +16,15 @@
 #include "weft/io/checkpoint_files.h"
 #include "weft/text/tokenizer.h"
 #include "weft/train/config.h"
+#include "weft/train/mixture.h"
 #include "weft/train/outliers.h"
 #include "weft/train/state.h"
 
 namespace weft::train {
 
 struct RunConfig {
-  TrainConfig train;        // with model.vocab
-  std::string data;         // the data directory
-  std::string data_sha256;  // of its training tokens
+  TrainConfig train;              // with model.vocab
+  std::vector<MixturePart> data;  // the data directories
   // Where the weights came from, and their weights_sha256; empty: random.
   std::string init = {}, init_sha256 = {};
 };

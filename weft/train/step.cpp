@@ -79,13 +79,13 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
   return out;
 }
 
-Stepper::Stepper(const TrainConfig& config, State state, Device& device,
-                 std::optional<int32_t> document_start)
+Stepper::Stepper(const TrainConfig& config, State state, Device& device, const Samples& samples)
     : config_(config),
       state_(std::move(state)),
       device_(device),
+      samples_(samples),
       batch_(device, config.batch / config.micro_batches, config.model.context,
-             float(1.0 / double(config.tokens_per_step())), document_start),
+             samples.max_pieces()),
       hyper_(Array::from<float>(device, {4}, std::vector<float>(4))),
       keep_(scalar(device, 1.0f)),
       forget_(scalar(device, 0.0f)),
@@ -142,12 +142,21 @@ void Stepper::set_hyper(int64_t step) {
                          sizeof hyper);
 }
 
-Stepper::Outcome Stepper::run(int64_t step, const TokenView& tokens, int64_t first_sample,
-                              const Accept& accept) {
+void Stepper::fill(int64_t first_sample, float weight, int64_t random) {
+  batch_.clear();
+  for (int64_t row = 0; row < batch_.rows(); ++row) {
+    samples_.get(first_sample + row, pieces_);
+    for (const Piece& piece : pieces_)
+      batch_.add(row, samples_.tokens(piece), piece.begin, piece.length);
+  }
+  batch_.upload(weight);
+  batch_.set_random(uint64_t(config_.seed), random);
+}
+
+Stepper::Outcome Stepper::run(int64_t step, int64_t first_sample, const Accept& accept) {
   set_hyper(step);
-  if (in_parts()) return run_parts(step, tokens, first_sample, accept);
-  batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample);
-  batch_.set_random(uint64_t(config_.seed), step);
+  if (in_parts()) return run_parts(step, first_sample, accept);
+  fill(first_sample, float(1.0 / double(samples_.targets(first_sample, config_.batch))), step);
   return run_whole();
 }
 
@@ -157,12 +166,11 @@ Stepper::Outcome Stepper::run_whole() {
   return {loss.item(), next.norm.item()};
 }
 
-Stepper::Outcome Stepper::run_parts(int64_t step, const TokenView& tokens, int64_t first_sample,
-                                    const Accept& accept) {
+Stepper::Outcome Stepper::run_parts(int64_t step, int64_t first_sample, const Accept& accept) {
   const int64_t parts = config_.micro_batches, per_lane = parts / config_.lanes;
+  const float weight = float(1.0 / double(samples_.targets(first_sample, config_.batch)));
   for (int64_t i = 0; i < parts; ++i) {
-    batch_.fill_samples(tokens, uint64_t(config_.seed), first_sample + i * batch_.sequences());
-    batch_.set_random(uint64_t(config_.seed), step * parts + i);
+    fill(first_sample + i * batch_.rows(), weight, step * parts + i);
     Sum& lane = lanes_[size_t(i / per_lane)];
     lane = accumulate_(std::move(lane), state_.params, state_.compute, batch_.tensors(),
                        i % per_lane == 0 ? forget_ : keep_);

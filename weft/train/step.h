@@ -1,13 +1,12 @@
 // One optimizer step, compiled once: forward, backward, clipping and AdamW.
 #pragma once
-#include <cstdint>
 #include <functional>
-#include <optional>
 #include <tuple>
 
 #include "weft/graph/jit.h"
 #include "weft/train/batch.h"
 #include "weft/train/config.h"
+#include "weft/train/samples.h"
 #include "weft/train/state.h"
 
 namespace weft::train {
@@ -32,13 +31,13 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
 // Owns the state and takes it from step to step in place. With one micro-batch a step is one
 // executable. With more, each micro-batch adds its gradient to its lane's sum, in order; lane l has
 // the micro-batches l M / L to (l + 1) M / L - 1. Then the lanes are added in a binary tree, (0,
-// 1), (2, 3), ..., and the weights updated. All is normalised by the tokens of the whole step.
+// 1), (2, 3), ..., and the weights updated. All is normalised by the tokens that the
+// whole step predicts.
 // Dropout of micro-batch i of step s draws its numbers as step s M + i.
 class Stepper {
  public:
-  // document_start: of the data, see DataInfo.
-  Stepper(const TrainConfig& config, State state, Device& device,
-          std::optional<int32_t> document_start = {});
+  // The samples must outlive it.
+  Stepper(const TrainConfig& config, State state, Device& device, const Samples& samples);
 
   struct Outcome {
     double loss;           // mean over the step's tokens, nats
@@ -49,8 +48,7 @@ class Stepper {
   using Accept = std::function<bool(double loss, double grad_norm)>;
   // Step number `step`, from 0, on the samples first_sample ... `accept` is asked if the config has
   // a skip_z; then the gradient is computed apart from the update, as for many micro-batches.
-  Outcome run(int64_t step, const TokenView& tokens, int64_t first_sample,
-              const Accept& accept = {});
+  Outcome run(int64_t step, int64_t first_sample, const Accept& accept = {});
 
   const State& state() const { return state_; }
   // Of state, gradients, batch and executables; known after the first step.
@@ -76,14 +74,17 @@ class Stepper {
 
   bool in_parts() const { return config_.micro_batches > 1 || config_.skip_z > 0; }
   Outcome run_whole();
-  Outcome run_parts(int64_t step, const TokenView& tokens, int64_t first_sample,
-                    const Accept& accept);
+  Outcome run_parts(int64_t step, int64_t first_sample, const Accept& accept);
+  // The batch's rows are the samples from `first_sample` on; dropout draws as for `random`.
+  void fill(int64_t first_sample, float weight, int64_t random);
   void set_hyper(int64_t step);
 
   TrainConfig config_;
   State state_;
   Device& device_;
+  const Samples& samples_;
   Batch batch_;
+  std::vector<Piece> pieces_;
   Tensor hyper_;          // f32[4], see adamw()
   Tensor keep_, forget_;  // f32 scalars 1 and 0: what a lane's sum is multiplied by
   std::vector<Sum> lanes_;

@@ -16,6 +16,7 @@ struct Example {
   Dataset data{shop.data};
   TrainConfig config = tiny_config();
   Example() { config.model.vocab = data.info().vocab, config.dtype = "f32"; }
+  Samples samples() const { return {config, {{data.train()}}}; }
   State state() const { return initial_state(config.model, 1, default_device()); }
 };
 
@@ -30,9 +31,14 @@ Tensor hyper_of(const TrainConfig& c, int64_t step) {
 std::map<std::string, std::vector<float>> gradient(const Example& s, const Params& params,
                                                    int64_t first, int64_t random) {
   const TrainConfig& c = s.config;
-  Batch batch(default_device(), c.batch / c.micro_batches, c.model.context,
-              float(1.0 / double(c.tokens_per_step())));
-  batch.fill_samples(s.data.train(), uint64_t(c.seed), first);
+  Batch batch(default_device(), c.batch / c.micro_batches, c.model.context);
+  const Samples samples = s.samples();
+  std::vector<Piece> pieces;
+  for (int64_t row = 0; row < batch.rows(); ++row) {
+    samples.get(first + row, pieces);
+    batch.add(row, samples.tokens(pieces[0]), pieces[0].begin, pieces[0].length);
+  }
+  batch.upload(float(1.0 / double(c.tokens_per_step())));
   batch.set_random(uint64_t(c.seed), random);
   auto f = jit([&](Params p, Batch::Tensors b) {
     return value_and_grad([&](const Params& q) {
@@ -79,8 +85,9 @@ TEST(Step, MicroBatchesAreSummedInLanes) {
   };
   const auto after_step = [&](int64_t lanes) {
     s.config.lanes = lanes;
-    Stepper stepper(s.config, s.state(), default_device());
-    stepper.run(0, s.data.train(), 0);
+    const Samples samples = s.samples();
+    Stepper stepper(s.config, s.state(), default_device(), samples);
+    stepper.run(0, 0);
     return weights_sha256(stepper.state().params);
   };
   EXPECT_EQ(after_step(1), after_update(in_order(0, 8)));
@@ -92,12 +99,12 @@ TEST(Step, MicroBatchesAreSummedInLanes) {
 
 TEST(Step, LossAndNormAreThoseOfTheWholeBatch) {
   Example s;
-  Stepper whole(s.config, s.state(), default_device());
+  const Samples samples = s.samples();
+  Stepper whole(s.config, s.state(), default_device(), samples);
   s.config.micro_batches = 4, s.config.lanes = 2;
-  Stepper parts(s.config, s.state(), default_device());
+  Stepper parts(s.config, s.state(), default_device(), samples);
   for (int64_t step = 0; step < 3; ++step) {
-    const auto a = whole.run(step, s.data.train(), step * 4),
-               b = parts.run(step, s.data.train(), step * 4);
+    const auto a = whole.run(step, step * 4), b = parts.run(step, step * 4);
     EXPECT_NEAR(a.loss, b.loss, 1e-5);
     EXPECT_NEAR(a.grad_norm, b.grad_norm, 1e-4);
   }
@@ -135,10 +142,11 @@ TEST(Step, AllocatesNothingAfterTheFirstTwo) {
     testing::UseDevice use(2);
     Example s;
     s.config.micro_batches = micro_batches, s.config.lanes = std::min<int64_t>(micro_batches, 2);
-    Stepper stepper(s.config, s.state(), use.device);
-    for (int64_t step = 0; step < 2; ++step) stepper.run(step, s.data.train(), step * 4);
+    const Samples samples = s.samples();
+    Stepper stepper(s.config, s.state(), use.device, samples);
+    for (int64_t step = 0; step < 2; ++step) stepper.run(step, step * 4);
     const MemoryStats before = use.device.memory();
-    for (int64_t step = 2; step < 12; ++step) stepper.run(step, s.data.train(), step * 4);
+    for (int64_t step = 2; step < 12; ++step) stepper.run(step, step * 4);
     EXPECT_EQ(use.device.memory().allocations, before.allocations);
     EXPECT_EQ(use.device.memory().live_bytes, before.live_bytes);
   }

@@ -52,16 +52,19 @@ std::unique_ptr<Tokenizer> read_tokenizer(const std::string& path) {
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& kind, int64_t vocab_size,
-                                          std::string_view train, std::string_view val,
-                                          int threads) {
+                                          std::span<const std::string_view> train,
+                                          std::span<const std::string_view> val, int threads) {
   if (kind == "byte") return std::make_unique<ByteTokenizer>();
-  if (kind == "char")
-    return std::make_unique<CharTokenizer>(
-        CharTokenizer::from_text(std::string(train) + std::string(val)));
+  if (kind == "char") {
+    std::string all;
+    for (const auto split : {train, val})
+      for (const std::string_view document : split) all += document;
+    return std::make_unique<CharTokenizer>(CharTokenizer::from_text(all));
+  }
   if (kind == "bpe") {
     const unsigned processors = std::max(std::thread::hardware_concurrency(), 1u);
     ThreadPool pool(threads > 0 ? threads : int(processors));
-    return train_bpe({&train, 1}, {.vocab_size = vocab_size}, pool);
+    return train_bpe(train, {.vocab_size = vocab_size}, pool);
   }
   if (!path_exists(kind))
     user_error("the tokenizer must be char, byte, bpe or the path of a tokenizer.json, got {}",

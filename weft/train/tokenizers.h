@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,13 @@ constexpr int64_t default_vocab_size = 4096;
 // of a file. `vocab_size` is for bpe; `threads` is for learning it, 0: one a processor. Error(user)
 // for another word.
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& kind, int64_t vocab_size,
-                                          std::string_view train, std::string_view val,
-                                          int threads = 0);
+                                          std::span<const std::string_view> train,
+                                          std::span<const std::string_view> val, int threads = 0);
+inline std::unique_ptr<Tokenizer> make_tokenizer(const std::string& kind, int64_t vocab_size,
+                                                 std::string_view train, std::string_view val,
+                                                 int threads = 0) {
+  return make_tokenizer(kind, vocab_size, {&train, 1}, {&val, 1}, threads);
+}
 
 // A tokenizer.json of Weft or Hugging Face, or the vocabulary of a GGUF file (*.gguf).
 std::unique_ptr<Tokenizer> read_tokenizer(const std::string& path);

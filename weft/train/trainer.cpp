@@ -65,6 +65,14 @@ std::string new_events_path(const std::string& run, int64_t step, FileSystem& fs
   return format("{}/{}{:010}", run, kind, step);
 }
 
+// The data have moved; their weights are the run's.
+void take_paths(std::vector<MixturePart>& parts, const std::vector<MixturePart>& now) {
+  if (now.size() != parts.size())
+    user_error("the run was started with {} data directories, so --data must name as many, got {}",
+               parts.size(), now.size());
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].path = now[i].path;
+}
+
 // Of a run that has no checkpoint yet.
 State first_state(const RunConfig& config) {
   const models::ModelConfig& model = config.train.model;
@@ -78,65 +86,63 @@ State first_state(const RunConfig& config) {
 
 }  // namespace
 
-Trainer::Trainer(FileLock lock, RunConfig config, Dataset data, std::string run, State state,
-                 Position position, FileSystem& fs)
+Trainer::Trainer(FileLock lock, RunConfig config, Mixture data, Samples samples, std::string run,
+                 State state, Position position, FileSystem& fs)
     : lock_(std::move(lock)),
       config_(std::move(config)),
       data_(std::move(data)),
+      samples_(std::move(samples)),
       run_(std::move(run)),
       device_(default_device()),
       position_(position),
-      stepper_(config_.train, std::move(state), device_, data_.info().document_start),
-      evaluator_(config_.train.model, parse_dtype(config_.train.dtype), device_,
-                 data_.info().document_start),
+      stepper_(config_.train, std::move(state), device_, samples_),
+      evaluator_(config_.train.model, parse_dtype(config_.train.dtype), device_),
       metrics_(run_, position.step, fs),
       events_(new_events_path(run_, position.step, fs), position.step + 1, wall_seconds()),
       saver_(run_, stepper_.state(), metrics_, fs),
       last_save_(position.step > 0 ? position.step : -1) {}
 
-std::unique_ptr<Trainer> Trainer::create(TrainConfig config, const std::string& data_directory,
+std::unique_ptr<Trainer> Trainer::create(TrainConfig config, const std::string& data_words,
                                          const std::string& run, FileSystem& fs,
                                          const std::string& init) {
-  Dataset data(data_directory);
+  Mixture data(parse_mixture(data_words));
   std::optional<LoadedModel> start;
   if (!init.empty()) {
     start = load_model(init);
-    check_same_tokenizer(*start->tokenizer, init, data.tokenizer(), data_directory);
+    check_same_tokenizer(*start->tokenizer, init, data.tokenizer(), data_words);
     config.model = config_from(*start, config.model);
   } else {
     config.model.vocab = data.info().vocab;
   }
   validate(config);
-  data.check_context(config.model.context);
+  Samples samples(config, data.train());
   make_directories(run, fs);
   FileLock lock(run + "/lock");
   if (is_run(run))
     user_error("{} holds a run already; resume it with --resume {}, or choose another --out", run,
                run);
   save_tokenizer(data.tokenizer(), run + "/tokenizer.json", fs);
-  RunConfig run_config{config, absolute(data_directory), data.info().train.sha256};
+  RunConfig run_config{config, data.parts()};
   State state = start ? state_from(start->params, config.model, default_device())
                       : initial_state(config.model, uint64_t(config.seed), default_device());
   if (start)
     run_config.init = absolute(init), run_config.init_sha256 = weights_sha256(state.params);
   write_run_config(run_config, run, fs);
-  return std::unique_ptr<Trainer>(
-      new Trainer(std::move(lock), run_config, std::move(data), run, std::move(state), {}, fs));
+  return std::unique_ptr<Trainer>(new Trainer(std::move(lock), run_config, std::move(data),
+                                              std::move(samples), run, std::move(state), {}, fs));
 }
 
 std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOptions& options,
                                          FileSystem& fs) {
   RunConfig config = read_run_config(run);
   FileLock lock(run + "/lock");
-  Dataset data(options.data.value_or(config.data));
-  if (data.info().train.sha256 != config.data_sha256)
-    data_error("{} has other training tokens than the run {} was started with; give the same data",
-               data.path(), run);
-  data.check_context(config.train.model.context);
+  if (options.data) take_paths(config.data, parse_mixture(*options.data));
+  Mixture data(config.data);
+  Samples samples(config.train, data.train());
   const std::optional<Checkpoint> checkpoint = newest_checkpoint(run, fs);
   Position position;
   if (checkpoint) position = read_position(*checkpoint);
-  config.data = absolute(data.path());
+  config.data = data.parts();
   config.train.steps = options.steps.value_or(config.train.steps);
   validate(config.train);
   if (config.train.steps < position.step)
@@ -146,7 +152,8 @@ std::unique_ptr<Trainer> Trainer::resume(const std::string& run, const ResumeOpt
   State state =
       checkpoint ? read_state(*checkpoint, config.train, default_device()) : first_state(config);
   return std::unique_ptr<Trainer>(new Trainer(std::move(lock), std::move(config), std::move(data),
-                                              run, std::move(state), position, fs));
+                                              std::move(samples), run, std::move(state), position,
+                                              fs));
 }
 
 TrainResult Trainer::run(const RunOptions& options) {
@@ -176,8 +183,7 @@ Stepper::Outcome Trainer::step_unless_outlier() {
     return position_.losses.deviations(loss) <= c.skip_z &&
            position_.norms.deviations(norm) <= c.skip_z;
   };
-  const Stepper::Outcome outcome =
-      stepper_.run(position_.step, data_.train(), position_.samples, accept);
+  const Stepper::Outcome outcome = stepper_.run(position_.step, position_.samples, accept);
   ++position_.step;
   position_.samples += c.batch;
   const bool finite = std::isfinite(outcome.loss) && std::isfinite(outcome.grad_norm);
@@ -231,7 +237,8 @@ bool Trainer::evaluation_due() const {
 void Trainer::evaluate_and_note(const RunOptions& options) {
   position_.train_seconds += lap();
   const std::optional<Evaluation> found = evaluator_.run(
-      params(), data_.val(), [&] { return options.interrupt && options.interrupt->load(); });
+      params(), data_.val(),
+      {.interrupted = [&] { return options.interrupt && options.interrupt->load(); }});
   position_.eval_seconds += lap();
   if (!found) return;  // still due when the run is resumed
   val_loss_ = found->loss;

@@ -11,8 +11,8 @@
 #include "weft/base/file_lock.h"
 #include "weft/io/event_file.h"
 #include "weft/train/config.h"
-#include "weft/train/dataset.h"
 #include "weft/train/evaluate.h"
+#include "weft/train/mixture.h"
 #include "weft/train/run_folder.h"
 #include "weft/train/saver.h"
 #include "weft/train/step.h"
@@ -55,13 +55,14 @@ struct TrainResult {
 struct ResumeOptions {
   std::optional<int64_t> steps =
       {};  // a new total. The cosine is that of the new total from here on
-  std::optional<std::string> data = {};  // where the data directory lies now
+  std::optional<std::string> data = {};  // where the data directories lie now (train/mixture.h)
 };
 
 class Trainer {
  public:
   // A new run in the folder `run`, which is made. Error(user) if it holds a run already. The folder
   // is this object's alone for as long as it lives: Error(resource) in other processes.
+  // data: one or more directories with their weights, as parse_mixture() takes them.
   // init: the weights to go on from (train/loaded_model.h) instead of random ones; the model is
   // theirs then but for context and dropout, and the data must have their tokenizer.
   static std::unique_ptr<Trainer> create(TrainConfig config, const std::string& data,
@@ -77,14 +78,14 @@ class Trainer {
   TrainResult run(const RunOptions& options = {});
 
   const TrainConfig& config() const { return config_.train; }
-  const Dataset& data() const { return data_; }
+  const Mixture& data() const { return data_; }
   const Stepper& stepper() const { return stepper_; }
   int64_t step() const { return position_.step; }
   const Params& params() const { return stepper_.state().params; }
 
  private:
-  Trainer(FileLock lock, RunConfig config, Dataset data, std::string run, State state,
-          Position position, FileSystem& fs);
+  Trainer(FileLock lock, RunConfig config, Mixture data, Samples samples, std::string run,
+          State state, Position position, FileSystem& fs);
 
   void one_step(const RunOptions& options);
   Stepper::Outcome step_unless_outlier();
@@ -98,7 +99,8 @@ class Trainer {
 
   FileLock lock_;  // of run_
   RunConfig config_;
-  Dataset data_;
+  Mixture data_;
+  Samples samples_;
   std::string run_;
   Device& device_;
   Position position_;
