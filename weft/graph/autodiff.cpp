@@ -115,12 +115,8 @@ Tensors node_vjp(const std::shared_ptr<Node>& node, Tensors grads,
 
 }  // namespace
 
-Tensors vjp(const Tensors& outputs, const Tensors& cotangents, const Tensors& wrt) {
-  WEFT_CHECK(outputs.size() == cotangents.size(), "{} outputs, {} cotangents", outputs.size(),
-             cotangents.size());
-  for (const Tensor& t : wrt)
-    if (!is_float(t.dtype()))
-      user_error("[grad] cannot differentiate with respect to a {} tensor", t.type().str());
+Tensors detail::cotangents_of(const Tensors& wrt, const Tensors& outputs,
+                              const Tensors& cotangents) {
   NodeSet dependent;
   const auto nodes = nodes_between(outputs, wrt, dependent);
   Cotangents table;
@@ -137,10 +133,19 @@ Tensors vjp(const Tensors& outputs, const Tensors& cotangents, const Tensors& wr
       if (wanted[i] && i < result.size() && result[i]) table.add(node->inputs[i], result[i]);
   }
   Tensors found;
-  for (const Tensor& t : wrt) {
-    const Tensor& g = table.of(t.node())[size_t(t.index())];
-    found.push_back(g ? cast(g, t.dtype()) : zeros(t.dims(), t.dtype()));
-  }
+  for (const Tensor& t : wrt) found.push_back(table.of(t.node())[size_t(t.index())]);
+  return found;
+}
+
+Tensors vjp(const Tensors& outputs, const Tensors& cotangents, const Tensors& wrt) {
+  WEFT_CHECK(outputs.size() == cotangents.size(), "{} outputs, {} cotangents", outputs.size(),
+             cotangents.size());
+  for (const Tensor& t : wrt)
+    if (!is_float(t.dtype()))
+      user_error("[grad] cannot differentiate with respect to a {} tensor", t.type().str());
+  Tensors found = detail::cotangents_of(wrt, outputs, cotangents);
+  for (size_t i = 0; i < wrt.size(); ++i)
+    found[i] = found[i] ? cast(found[i], wrt[i].dtype()) : zeros(wrt[i].dims(), wrt[i].dtype());
   return found;
 }
 

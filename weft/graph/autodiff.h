@@ -20,8 +20,11 @@ template <class F>
 Tensors jvp(F&& f, const Tensors& x, const Tensors& tangents);
 
 namespace detail {
+// As vjp(), but as they come: a cotangent may be wider than its tensor, and is empty where there is
+// none.
+Tensors cotangents_of(const Tensors& wrt, const Tensors& outputs, const Tensors& cotangents);
 Tensors jvp(const Tensors& outputs, const Tensors& x, const Tensors& tangents);
-}
+}  // namespace detail
 template <class F>
 Tensors jvp(F&& f, const Tensors& x, const Tensors& tangents) {
   return detail::jvp(f(x), x, tangents);

@@ -74,17 +74,20 @@ Params initialize(const ModelConfig& c, uint64_t seed) {
   return make.finish();
 }
 
-Tensor hidden(const ModelConfig& c, const Params& p, const ForwardInputs& in) {
-  Tensor x = tokens(c)(p, in.tokens) + positions(c)(p, in.where.positions);  // [tokens, width]
-  x = in.dropout(x, "embedding.dropout");
+Tensor hidden(const ModelConfig& c, const Params& params, const ForwardInputs& inputs) {
+  Tensor h = tokens(c)(params, inputs.tokens) + positions(c)(params, inputs.where.positions);
+  h = inputs.dropout(h, "embedding.dropout");  // [tokens, width]
   for (int64_t i = 0; i < c.layers; ++i) {
     const Block b = block(c, i);
-    nn::KvLayer* cache = in.cache ? &(*in.cache)[size_t(i)] : nullptr;
-    x = x +
-        in.dropout(b.attention(p, b.norm1(p, x), in.where, cache), b.attention.path + ".dropout");
-    x = x + in.dropout(b.mlp(p, b.norm2(p, x)), b.mlp.path + ".dropout");
+    const auto run = [=](const Params& p, const ForwardInputs& in, Tensor x, const Tensors&) {
+      nn::KvLayer* cache = in.cache ? &(*in.cache)[size_t(i)] : nullptr;
+      x = x +
+          in.dropout(b.attention(p, b.norm1(p, x), in.where, cache), b.attention.path + ".dropout");
+      return x + in.dropout(b.mlp(p, b.norm2(p, x)), b.mlp.path + ".dropout");
+    };
+    h = run_block(format("blocks.{}", i), run, params, inputs, h);
   }
-  return last_norm(c)(p, x);
+  return last_norm(c)(params, h);
 }
 
 const Tensor& head(const ModelConfig& c, const Params& p) {

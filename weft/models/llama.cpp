@@ -98,18 +98,23 @@ Params initialize(const ModelConfig& c, uint64_t seed) {
   return make.finish();
 }
 
-Tensor hidden(const ModelConfig& c, const Params& p, const ForwardInputs& in) {
-  const int64_t positions = in.where.max_context ? in.where.max_context : c.context;
+Tensor hidden(const ModelConfig& c, const Params& params, const ForwardInputs& inputs) {
+  const int64_t positions = inputs.where.max_context ? inputs.where.max_context : c.context;
   const nn::Rope rope(positions, c.head_size(), c.rope_theta, c.rope_scaling);
-  Tensor x = in.dropout(tokens(c)(p, in.tokens), "embedding.dropout");  // [tokens, width]
+  Tensor h = inputs.dropout(tokens(c)(params, inputs.tokens), "embedding.dropout");
   for (int64_t i = 0; i < c.layers; ++i) {
     const Block b = block(c, i);
-    nn::KvLayer* cache = in.cache ? &(*in.cache)[size_t(i)] : nullptr;
-    x = x + in.dropout(b.attention(p, b.norm1(p, x), in.where, rope, cache),
-                       b.attention.path + ".dropout");
-    x = x + in.dropout(b.mlp(p, b.norm2(p, x)), b.mlp.path + ".dropout");
+    const auto run = [=](const Params& p, const ForwardInputs& in, Tensor x,
+                         const Tensors& tables) {
+      nn::KvLayer* cache = in.cache ? &(*in.cache)[size_t(i)] : nullptr;
+      const nn::Rope own_rope(tables[0], tables[1]);
+      x = x + in.dropout(b.attention(p, b.norm1(p, x), in.where, own_rope, cache),
+                         b.attention.path + ".dropout");
+      return x + in.dropout(b.mlp(p, b.norm2(p, x)), b.mlp.path + ".dropout");
+    };
+    h = run_block(format("blocks.{}", i), run, params, inputs, h, {rope.cos, rope.sin});
   }
-  return last_norm(c)(p, x);
+  return last_norm(c)(params, h);  // [tokens, width]
 }
 
 const Tensor& head(const ModelConfig& c, const Params& p) {

@@ -24,6 +24,33 @@ std::vector<std::string> architecture_names() {
   return names;
 }
 
+Tensor run_block(const std::string& path, const BlockFunction& block, const Params& params,
+                 const ForwardInputs& in, const Tensor& x, const Tensors& constants) {
+  if (!in.recompute) return block(params, in, x, constants);
+  WEFT_CHECK(!in.cache, "a cache is for what has no backward pass");
+  Tensors inputs{x, in.where.positions, in.where.segments};
+  if (in.dropout.p > 0) inputs.push_back(in.dropout.rng);
+  inputs.insert(inputs.end(), constants.begin(), constants.end());
+  std::vector<std::string> names;
+  for (auto it = params.lower_bound(path + "."); it != params.end(); ++it) {
+    if (!it->first.starts_with(path + ".")) break;
+    names.push_back(it->first), inputs.push_back(it->second);
+  }
+  const auto again = [=, count = constants.size()](const Tensors& given) {
+    auto next = given.begin();
+    const Tensor& first = *next++;
+    ForwardInputs own = in;
+    own.where.positions = *next++, own.where.segments = *next++;
+    if (own.dropout.p > 0) own.dropout.rng = *next++;
+    const Tensors tables(next, next + std::ptrdiff_t(count));
+    next += std::ptrdiff_t(count);
+    Params below;
+    for (const std::string& name : names) below[name] = *next++;
+    return Tensors{block(below, own, first, tables)};
+  };
+  return checkpoint(again, inputs)[0];
+}
+
 Params cast_params(const Params& params, DType dtype) {
   Params out;
   for (const auto& [path, value] : params) out[path] = cast(value, dtype);

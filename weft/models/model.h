@@ -1,6 +1,7 @@
 // A model: a config and the function that builds its graph. One file per architecture; one table of
 // them.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,18 @@ struct ForwardInputs {
   nn::Segments where;
   std::vector<nn::KvLayer>* cache = nullptr;  // one per layer; replaced by the updated ones
   nn::Dropout dropout = {};
+  // Of a block only its input is kept for the backward pass; the rest is computed again there, to
+  // the same bits.
+  bool recompute = false;
 };
+
+// A block of a model: params and constants are what else it reads.
+using BlockFunction = std::function<Tensor(const Params& params, const ForwardInputs& in,
+                                           const Tensor& x, const Tensors& constants)>;
+// block(params, in, x, constants), recomputed if `in` says so. Its parameters are those below
+// `path`.
+Tensor run_block(const std::string& path, const BlockFunction& block, const Params& params,
+                 const ForwardInputs& in, const Tensor& x, const Tensors& constants = {});
 
 struct Architecture {
   const char* name;

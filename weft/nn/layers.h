@@ -110,6 +110,7 @@ struct RopeScaling {
 struct Rope {
   Tensor cos, sin;
   Rope(int64_t positions, int64_t head_dim, double theta, const RopeScaling& scaling);
+  Rope(Tensor cosines, Tensor sines) : cos(std::move(cosines)), sin(std::move(sines)) {}
   Tensor operator()(const Tensor& x, const Segments& where) const;
 };
 

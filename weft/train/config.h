@@ -18,6 +18,7 @@ struct TrainConfig {
   int64_t micro_batches = 1;   // a step's sequences are computed in this many parts
   int64_t lanes = 1;          // gradients are summed in order within a lane, lanes in a binary tree
   std::string rows = "auto";  // what a sequence is made of (train/samples.h)
+  bool recompute = false;     // keep each block's input only, and compute the rest again
   int64_t steps = 2000;
   std::string optimizer = "adamw";  // muon: of the matrices inside blocks (train/muon.h)
   double lr = 1e-3, min_lr = 1e-4;
@@ -89,6 +90,9 @@ void for_each_key(Config& c, F&& f) {
     "parts that a step is computed in");
   f("lanes", c.lanes, int64_t(1), int64_t(1) << 20,
     "sums of gradients kept apart, then added in a tree");
+  f("recompute", c.recompute,
+    "keep only the input of each block for the backward pass and compute the rest again: the same "
+    "weights with less memory");
   f("steps", c.steps, int64_t(1), many, "steps of the whole run");
   f("optimizer", c.optimizer, optimizers, "muon: of the matrices inside blocks, AdamW of all else");
   f("lr", c.lr, 0.0, 1e9, "highest learning rate");

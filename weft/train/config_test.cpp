@@ -20,7 +20,7 @@ TEST(TrainConfig, SurvivesJson) {
   c.model.dropout = 0.1, c.lr = 0.3, c.seed = INT64_MAX, c.schedule = "wsd", c.dtype = "f32",
   c.lanes = 4;
   const Json json = to_json(c);
-  EXPECT_EQ(json.size(), 45u);
+  EXPECT_EQ(json.size(), 46u);
   EXPECT_EQ(to_json(config_from_json(parse_json(dump_json(json), "test"), "test")), json);
 }
 

@@ -46,6 +46,7 @@ Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch:
   in.tokens = batch.tokens;
   in.where = {batch.positions, batch.segments, {}, config.model.context};
   in.dropout = {config.model.dropout, batch.random};
+  in.recompute = config.recompute;
   const Tensor hidden = architecture.hidden(config.model, weights, in);
   return linear_cross_entropy(hidden, architecture.head(config.model, weights), batch.targets,
                               batch.weights)
@@ -189,11 +190,13 @@ Stepper::Outcome Stepper::run_parts(int64_t step, int64_t first_sample, const Ac
 }
 
 double Stepper::model_flops() const {
+  TrainConfig once = config_;
+  once.recompute = false;
   Params weights;
   for (const auto& [path, master] : state_.params)
     weights[path] = placeholder({parse_dtype(config_.dtype), master.dims()});
   Tensors leaves;
-  Graph forward = build_graph({batch_loss(config_, weights, batch_.tensors())}, {}, leaves);
+  Graph forward = build_graph({batch_loss(once, weights, batch_.tensors())}, {}, leaves);
   remove_dead(forward);
   return 3 * count_flops(forward) * double(config_.micro_batches);
 }

@@ -35,7 +35,8 @@ Tensors checkpoint_vjp(const VjpArgs& a) {
   Tensors wrt;
   for (size_t i = 0; i < in.size(); ++i)
     if (a.wanted[i]) wrt.push_back(in[i]);
-  const Tensors found = vjp(outputs, cotangents, wrt);
+  // Not rounded here, so that all is as if nothing were recomputed.
+  const Tensors found = detail::cotangents_of(wrt, outputs, cotangents);
   Tensors grads(in.size());
   for (size_t i = 0, f = 0; i < in.size(); ++i)
     if (a.wanted[i]) grads[i] = found[f++];
