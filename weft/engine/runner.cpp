@@ -37,8 +37,7 @@ Runner::Runner(const models::ModelConfig& config, const Params& params,
       forward_([this](Cache cache, Inputs in) { return forward(std::move(cache), in); },
                donate(0)) {
   models::check_params(config_, params);
-  params_ = models::cast_params(params, options_.dtype);
-  eval(tensors_of(params_));
+  take_params(params);
   const Shape rows{options_.slots * options_.context, config_.key_heads(), config_.head_size()};
   for (int64_t i = 0; i < config_.layers; ++i)
     cache_.push_back({Array(device_, options_.dtype, rows), Array(device_, options_.dtype, rows)});
@@ -48,14 +47,26 @@ Runner::Runner(const models::ModelConfig& config, const Params& params,
   rows_.device = Array(device_, DType::i32, {options_.max_logits});
 }
 
+// Matrices inside blocks, and the head's, are read by products alone and lie as these want them.
+// The embedding stays as it is: its rows are taken, so a head that shares it is a second copy.
+void Runner::take_params(const Params& params) {
+  for (const auto& [path, value] : params) {
+    Tensor own = cast(value, options_.dtype);
+    eval({own});
+    const bool of_product = path.starts_with("blocks.") && own.rank() == 2;
+    params_[path] = of_product ? pack_matrix(own) : own;
+  }
+  head_ = pack_matrix(architecture_.head(config_, params_));
+  if (!config_.tied) params_.erase("head.weight");
+}
+
 std::pair<Runner::Cache, Tensor> Runner::forward(Cache cache, const Inputs& in) const {
   models::ForwardInputs inputs;
   inputs.tokens = in.tokens;
   inputs.where = {in.positions, in.segments, in.cache_rows, options_.context};
   inputs.cache = &cache;
   const Tensor hidden = gather(architecture_.hidden(config_, params_, inputs), in.rows);
-  const Tensor& head = architecture_.head(config_, params_);  // [vocab, width]
-  return {std::move(cache), matmul(hidden, head, "rd,vd->rv", DType::f32)};
+  return {std::move(cache), matmul(hidden, head_, "rd,vd->rv", DType::f32)};
 }
 
 void Runner::stage(const Chunk& chunk) {

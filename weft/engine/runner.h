@@ -45,6 +45,8 @@ class Runner {
   const RunnerOptions& options() const { return options_; }
   // How many executables have been made.
   size_t traces() const { return forward_.traces(); }
+  // Of the last run; null before the first.
+  Executable* executable() const { return forward_.executable(); }
 
  private:
   // What a run is given: symbolic views of the first elements of inputs_.
@@ -66,6 +68,7 @@ class Runner {
   };
 
   std::pair<Cache, Tensor> forward(Cache cache, const Inputs& in) const;
+  void take_params(const Params& params);
   void stage(const Chunk& chunk);
   Inputs upload();
 
@@ -73,7 +76,8 @@ class Runner {
   const models::Architecture& architecture_;
   RunnerOptions options_;
   Device& device_;
-  Params params_;
+  Params params_;  // those of products packed
+  Tensor head_;    // packed
   Cache cache_;  // [slots * context, kv_heads, head_dim]; a slot has `context` rows
   Staged tokens_, positions_, cache_rows_, segments_, rows_;
   std::vector<float> logits_;

@@ -224,5 +224,30 @@ TEST(Checkpoint, RecomputesInsteadOfKeeping) {
   EXPECT_LT(again_bytes, plain_bytes);
 }
 
+// The same bits, of sizes that fill no panel, for one row and for many.
+TEST(PackedMatrix, ProductsReadIt) {
+  for (const DType dtype : {DType::bf16, DType::f32})
+    for (const int64_t rows : {1, 5, 70}) {
+      std::vector<float> xs(size_t(rows * 50)), ws(77 * 50);
+      for (size_t i = 0; i < xs.size(); ++i) xs[i] = float(i % 13) * 0.17f - 1;
+      for (size_t i = 0; i < ws.size(); ++i) ws[i] = float(i % 29) * 0.07f - 1;
+      const Tensor x = cast(f32({rows, 50}, xs), dtype), w = cast(f32({77, 50}, ws), dtype),
+                   bias = cast(f32({77}, std::vector<float>(77, 0.3f)), dtype);
+      const Tensor packed = pack_matrix(w);
+      auto f = jit([&](Tensor a) { return linear(a, packed, bias); });
+      EXPECT_EQ(f(x).to_vector<float>(), linear(x, w, bias).to_vector<float>());
+      auto g = jit([&](Tensor a) { return matmul(a, packed, "rd,vd->rv", DType::f32); });
+      EXPECT_EQ(g(x).to_vector<float>(), matmul(x, w, "rd,vd->rv", DType::f32).to_vector<float>());
+    }
+}
+
+TEST(PackedMatrix, NobodyElseDoes) {
+  const Tensor packed = pack_matrix(f32({2, 3}, {1, 2, 3, 4, 5, 6}));
+  auto f = jit([&](Tensor x) { return packed + x; });
+  EXPECT_THROW(f(f32({2, 3}, {0, 0, 0, 0, 0, 0})), Error);
+  auto g = jit([&](Tensor x) { return matmul(packed, x, "ab,cb->ac"); });
+  EXPECT_THROW(g(f32({2, 3}, {0, 0, 0, 0, 0, 0})), Error);
+}
+
 }  // namespace
 }  // namespace weft

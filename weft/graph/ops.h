@@ -78,6 +78,10 @@ Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after, double valu
 // result are summed over. `out` may ask for f32 sums of bf16 operands, unrounded.
 Tensor matmul(const Tensor& a, const Tensor& b, std::string_view letters,
               std::optional<DType> out = {});
+// w[n, k] laid out once as products read it, which saves each of them doing so: for weights that are
+// used many times. Only matmul() and linear() take the result, as their second operand, with n
+// last in what they give; no bit changes. Where the device has no such layout, w itself.
+Tensor pack_matrix(const Tensor& w);
 // x[..., d] w[f, d] + bias[f]: rounded once, after the bias.
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});
 

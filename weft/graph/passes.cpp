@@ -105,6 +105,20 @@ void simplify(Graph& g) {
   }
 }
 
+// Products read packed matrices as such; nobody else can read them.
+void find_packed(Graph& g) {
+  const std::vector<int> defs = g.definitions();
+  for (GraphNode& n : g.nodes)
+    for (size_t i = 0; i < n.in.size(); ++i) {
+      const int d = n.in[i] == no_value ? -1 : defs[size_t(n.in[i])];
+      if (d < 0 || g.nodes[size_t(d)].op != &packed_op) continue;
+      if (n.op != &matmul_op || i != 1)
+        user_error("[{}] cannot read a packed matrix; only a product can, on its right",
+                   n.op->name);
+      n.attrs.set("packed", int64_t(1));
+    }
+}
+
 void merge_equal(Graph& g) {
   std::unordered_map<std::string, std::vector<ValueId>> seen;
   std::vector<ValueId> renamed(g.values.size());
@@ -183,6 +197,7 @@ void run_passes(Graph& g, DeviceKind device, const PassOptions& options) {
   };
   run("expand_composites", [&] { expand_composites(g, device); });
   run("simplify", [&] { simplify(g); });
+  run("find_packed", [&] { find_packed(g); });
   run("merge_equal", [&] { merge_equal(g); });
   run("remove_dead", [&] { remove_dead(g); });
   if (!options.fuse) return;

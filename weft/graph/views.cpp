@@ -53,6 +53,8 @@ std::optional<ViewDerivation> derive_view(const Op& op, const Attrs& attrs, cons
     const int added = out.rank() - shape.rank();
     for (int i = 0; i < out.rank(); ++i)
       d.strides[i] = i < added || shape[i - added] != out[i] ? 0 : strides[i - added];
+  } else if (&op == &packed_op) {
+    d.strides = Layout::contiguous(out).strides;  // of a layout that only products know
   } else {
     WEFT_CHECK(&op == &reshape_op, "{}", op.name);
     if (out.elements() == 0) {

@@ -22,7 +22,7 @@ bool has(const std::string& s, char c) {
 
 // attrs: letters, dtype of the result; flags bias, gelu, keep (also give the value before gelu),
 // residual, gelu_grad (times gelu' of the last input) say which extra inputs follow a and b and
-// what the epilogue does; only linear() and the fusion pass set them.
+// what the epilogue does; only linear() and the fusion pass set them. packed: b is a packed_op's.
 int64_t flag(const Attrs& attrs, const char* name) {
   return attrs.has(name) ? attrs.integer(name) : 0;
 }
@@ -133,6 +133,10 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
   p.b = {b.data, group_of(groups.k, letters.b, b, collapsible).stride,
          group_of(groups.n, letters.b, b, collapsible).stride,
          group_of(groups.batch, letters.b, b, collapsible).stride, false};
+  if (flag(l.attrs, "packed")) {
+    WEFT_CHECK(!swapped && p.batch == 1, "{} of a packed matrix", l.attrs.text("letters"));
+    p.b = {b.data, 0, 0, 0, true};
+  }
   const Group cm = group_of(groups.m, letters.c, c, collapsible),
               cn = group_of(groups.n, letters.c, c, collapsible);
   p.c = c.data;
@@ -143,7 +147,7 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
     return x == 1 || y == 1 || nx == 1 || ny == 1;
   };
   if (!unit(p.a.row_stride, p.a.col_stride, p.m, p.k) ||
-      !unit(p.b.row_stride, p.b.col_stride, p.k, p.n))
+      !(p.b.packed || unit(p.b.row_stride, p.b.col_stride, p.k, p.n)))
     *collapsible = false;
   size_t next = 2;
   if (flag(l.attrs, "bias")) p.bias = l.in[next++].data;
@@ -167,8 +171,32 @@ kernels::Matmul checked_params(const Launch& l) {
   return p;
 }
 
+// w[n, k] as products read it; a flat array, padded.
+Types infer_pack(const Types& in, const Attrs&) {
+  expect_rank(in[0], 2, "pack", "the matrix");
+  const int64_t n = in[0].dims[0].constant(), k = in[0].dims[1].constant();
+  const size_t bytes = kernels::matmul_packed_bytes(k, n, in[0].dtype);
+  return {{in[0].dtype, {int64_t(bytes / dtype_size(in[0].dtype))}}};
+}
+// That array as the matrix it is made of.
+Types infer_packed(const Types& in, const Attrs& attrs) {
+  return {{in[0].dtype, {attrs.integer("n"), attrs.integer("k")}}};
+}
+
+void run_pack(const Launch& l) {
+  const Shape& shape = l.in[0].shape;
+  kernels::MatmulPack p;
+  p.n = shape[0], p.k = shape[1], p.dtype = l.in[0].dtype;
+  p.b = {l.in[0].data, 1, shape[1], 0, false};
+  p.packed = l.out[0].data;
+  kernels::cpu::matmul_pack_b(l.cpu(), p);
+}
+
+const Op pack_op = {.name = "pack", .letters = "", .infer = infer_pack};
+
 }  // namespace
 
+const Op packed_op = {.name = "packed", .letters = "", .infer = infer_packed, .view = true};
 const Op matmul_op = {.name = "matmul",
                       .letters = "(letters)",
                       .infer = infer_matmul,
@@ -187,6 +215,7 @@ KernelRows matmul_kernels() {
     return kernels::matmul_scratch_bytes(checked_params(l), l.cpu().threads());
   };
   return {
+      {&pack_op, DeviceKind::cpu, {DType::bf16, DType::f32}, run_pack},
       {&matmul_op,
        DeviceKind::cpu,
        {DType::bf16, DType::f32},
@@ -206,6 +235,13 @@ Tensor matmul(const Tensor& a, const Tensor& b, std::string_view letters,
               std::optional<DType> out) {
   return make_one(matmul_op, {a, b},
                   {{"letters", std::string(letters)}, {"dtype", out.value_or(a.dtype())}});
+}
+
+Tensor pack_matrix(const Tensor& w) {
+  if (!find_kernel(pack_op, default_device().kind(), w.dtype())) return w;
+  const Tensor packed = make_one(pack_op, {w}, {});
+  eval({packed});
+  return make_one(packed_op, {packed}, {{"n", w.dim(0).constant()}, {"k", w.dim(1).constant()}});
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
