@@ -98,9 +98,10 @@ std::vector<Candidate> candidates(const std::string& root, std::string_view name
 }
 
 // The checkpoint, or why it is not whole.
-std::optional<Checkpoint> try_open(const Candidate& candidate, Verify verify, std::string& why) {
+std::optional<Checkpoint> try_open(const Candidate& candidate, Verify verify, std::string& why,
+                                   std::string_view only = {}) {
   try {
-    Checkpoint checkpoint = open_checkpoint(candidate.path, verify);
+    Checkpoint checkpoint = open_checkpoint(candidate.path, verify, only);
     if (checkpoint.manifest.step == candidate.step) return checkpoint;
     why = format("{}: its manifest is of step {}", candidate.path, checkpoint.manifest.step);
   } catch (const Error& error) {
@@ -180,7 +181,7 @@ std::string CheckpointWriter::commit(Json meta) {
   return directory_.path();
 }
 
-Checkpoint open_checkpoint(const std::string& path, Verify verify) {
+Checkpoint open_checkpoint(const std::string& path, Verify verify, std::string_view only) {
   const std::string manifest_path = path + "/" + std::string(manifest_name);
   Checkpoint checkpoint{
       path, parse_manifest(read_file(manifest_path, max_manifest_bytes), manifest_path)};
@@ -190,7 +191,7 @@ Checkpoint open_checkpoint(const std::string& path, Verify verify) {
       data_error(
           "{} has {} bytes, but the manifest says {}; it is cut off or of another checkpoint",
           map.path(), map.size(), file.digest.bytes);
-    if (verify == Verify::sizes) continue;
+    if (verify == Verify::sizes || (!only.empty() && file.name != only)) continue;
     map.advise(MappedFile::Advice::sequential);
     if (sha256(map.bytes()) != file.digest.sha256)
       data_error("{} does not have the checksum of the manifest; it is damaged", map.path());
@@ -199,11 +200,11 @@ Checkpoint open_checkpoint(const std::string& path, Verify verify) {
 }
 
 std::optional<Checkpoint> latest_whole(const std::string& root, std::string_view name,
-                                       std::vector<std::string>* skipped) {
+                                       std::vector<std::string>* skipped, std::string_view only) {
   if (!path_exists(root)) return std::nullopt;
   for (const Candidate& candidate : candidates(root, name)) {
     std::string why;
-    if (auto checkpoint = try_open(candidate, Verify::hashes, why)) return checkpoint;
+    if (auto checkpoint = try_open(candidate, Verify::hashes, why, only)) return checkpoint;
     log_warn(format("skipping the checkpoint {}: {}", candidate.path, why));
     if (skipped) skipped->push_back(why);
   }

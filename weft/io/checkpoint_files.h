@@ -68,14 +68,16 @@ class CheckpointWriter {
 enum class Verify { sizes, hashes };
 
 // Reads the manifest in `path` and checks the files against it; Error naming the file that is
-// missing or damaged.
-Checkpoint open_checkpoint(const std::string& path, Verify verify = Verify::hashes);
+// missing or damaged. only: the file whose hash matters, of the others the size does; empty: all.
+Checkpoint open_checkpoint(const std::string& path, Verify verify = Verify::hashes,
+                           std::string_view only = {});
 
 // The newest checkpoint <name>-* under `root` whose files all have their hashes. Broken ones are
 // skipped with a warning that names them, which is also added to `skipped`. Nothing when there is
-// none.
+// none. only: as above.
 std::optional<Checkpoint> latest_whole(const std::string& root, std::string_view name = "step",
-                                       std::vector<std::string>* skipped = nullptr);
+                                       std::vector<std::string>* skipped = nullptr,
+                                       std::string_view only = {});
 
 // Removes all checkpoints <name>-* that are older than the newest `keep_last` (>= 1) whole ones,
 // judged by sizes. Call it after commit().

@@ -78,6 +78,20 @@ TEST(Checkpoint, SavingAStepAgainReplacesIt) {
   EXPECT_EQ(names_in(dir.path()).size(), 1u);
 }
 
+TEST(Checkpoint, OneFileAloneMayBeHashed) {
+  const TempDirectory dir;
+  save(dir.path(), 1), save(dir.path(), 2);
+  const std::string other = dir / "step-00000002/optimizer.json";
+  std::string bytes = read_file(other, 1 << 20);
+  bytes[0] = char(bytes[0] ^ 1);
+  write_file_atomic(other, bytes);
+  EXPECT_EQ(step_of_latest(dir.path()), 1);
+  EXPECT_EQ(latest_whole(dir.path(), "step", nullptr, "model.safetensors")->manifest.step, 2);
+  EXPECT_EQ(latest_whole(dir.path(), "step", nullptr, "optimizer.json")->manifest.step, 1);
+  write_file_atomic(other, bytes + " ");  // sizes matter in any case
+  EXPECT_EQ(latest_whole(dir.path(), "step", nullptr, "model.safetensors")->manifest.step, 1);
+}
+
 TEST(Checkpoint, SkipsAndNamesTheBrokenOnes) {
   const TempDirectory dir;
   for (int64_t step = 1; step <= 7; ++step) save(dir.path(), step);

@@ -185,9 +185,10 @@ Params newest_params(const std::string& run, const models::ModelConfig& model, W
   const bool best = which == Weights::best;
   if (!is_directory(checkpoints_of(run)) && !best)
     return read_params(run + "/model.safetensors", model, default_device());
-  const auto found = is_directory(checkpoints_of(run))
-                         ? latest_whole(checkpoints_of(run), best ? "best" : "step")
-                         : std::nullopt;
+  const auto found =
+      is_directory(checkpoints_of(run))
+          ? latest_whole(checkpoints_of(run), best ? "best" : "step", nullptr, "model.safetensors")
+          : std::nullopt;
   if (!found)
     resource_error("{} holds no whole checkpoint{}; train it first", run,
                    best ? " of the best weights" : "");
