@@ -1,5 +1,6 @@
-// weft bench gemm | attention | train | decode | dispatch: how fast this machine runs the parts of a model,
-// each beside its limit. The programs under bench/ go further and set the peers beside them.
+// weft bench gemm | attention | train | decode | dispatch: how fast this machine runs the parts of
+// a model, each beside its limit. The programs under bench/ go further and set the peers beside
+// them.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -155,12 +156,22 @@ void bench_train(const Options& o) {
   }
 }
 
-void bench_decode(const Options& o) {
-  const train::TrainConfig config = gpt2_124m();
-  const Params params = models::find_architecture("gpt2").initialize(config.model, 1);
-  for (const int64_t sequences : {int64_t(1), int64_t(8)}) {
-    engine::Runner runner(config.model, params,
-                          {.dtype = parse_dtype(o.dtype), .slots = sequences});
+// The shape of Qwen3-0.6B.
+models::ModelConfig qwen3_06b() {
+  models::ModelConfig c;
+  c.architecture = "llama", c.vocab = 151936, c.context = 1024, c.layers = 28, c.width = 1024;
+  c.hidden = 3072, c.heads = 16, c.kv_heads = 8, c.head_dim = 128, c.qk_norm = true;
+  c.rope_theta = 1e6, c.norm_epsilon = 1e-6;
+  return c;
+}
+
+// One token of each sequence a step; every weight is read once a step, which is the limit.
+void bench_decode_of(const Options& o, const char* name, const models::ModelConfig& config,
+                     const std::vector<int64_t>& batches) {
+  const DType dtype = parse_dtype(o.dtype);
+  const Params params = models::find_architecture(config.architecture).initialize(config, 1);
+  for (const int64_t sequences : batches) {
+    engine::Runner runner(config, params, {.dtype = dtype, .slots = sequences});
     const int32_t token = 7;
     int32_t position = 0;
     const double s = median_seconds(o.runs, [&] {
@@ -169,9 +180,24 @@ void bench_decode(const Options& o) {
         chunks.push_back({slot, position, {&token, 1}, 1});
       runner.run(chunks), ++position;
     });
-    row(o.output, "decode " + o.dtype, format("GPT-2 124M, {} sequences", sequences), s,
-        double(sequences) / s, "tokens/s");
+    const std::string shape =
+        format("{}, {} sequence{}", name, sequences, sequences > 1 ? "s" : "");
+    row(o.output, "decode " + o.dtype, shape, s, double(sequences) / s, "tokens/s");
+    const double bytes = double(models::parameter_count(params)) * double(dtype_size(dtype));
+    const double read_rate = measured_read_rate();  // now: a shared machine changes
+    row(o.output, "  reading the weights", shape, bytes / read_rate, 100 * bytes / read_rate / s,
+        "% of the time");
+    if (o.profile)
+      print_profile(*runner.executable(), [&] {
+        const engine::Chunk chunk{0, position, {&token, 1}, 1};
+        runner.run({&chunk, 1}), ++position;
+      });
   }
+}
+
+void bench_decode(const Options& o) {
+  bench_decode_of(o, "GPT-2 124M", gpt2_124m().model, {1, 8});
+  bench_decode_of(o, "Qwen3 0.6B", qwen3_06b(), {1});
 }
 
 }  // namespace
@@ -183,7 +209,7 @@ void add_bench(CLI::App& app) {
       {"gemm", "matrix products", bench_gemm},
       {"attention", "causal attention, forward and backward", bench_attention},
       {"train", "training steps of a small GPT and of GPT-2 124M", bench_train},
-      {"decode", "one token after another of GPT-2 124M", bench_decode},
+      {"decode", "one token after another of GPT-2 124M and Qwen3 0.6B", bench_decode},
       {"dispatch", "what starting a kernel costs", bench_dispatch},
   };
   for (const auto& [name, help, run] : parts) {
@@ -195,7 +221,7 @@ void add_bench(CLI::App& app) {
     part->add_option("--runs", o->runs, "timed runs; the median is printed")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
-    if (std::string_view(name) == "train")
+    if (std::string_view(name) == "train" || std::string_view(name) == "decode")
       part->add_flag("--profile", o->profile, "where the time of a step goes");
     add_compute(*part, o->compute);
     add_output(*part, o->output);

@@ -1,7 +1,9 @@
 #include "weft/cli/measure.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstring>
 #include <vector>
 
 #include "weft/graph/jit.h"
@@ -34,6 +36,39 @@ double measured_matmul_rate(DType dtype) {
   const Tensor x = random_tensor({size, size}, dtype, 1), w = random_tensor({size, size}, dtype, 2);
   auto product = jit([](Tensor a, Tensor b) { return matmul(a, b, "td,fd->tf"); });
   return 2.0 * double(size * size * size) / median_seconds(5, [&] { product(x, w); });
+}
+
+namespace {
+
+using Words [[gnu::vector_size(64)]] = uint64_t;
+
+// Eight streams of vectors, as much as a core can have under way.
+[[gnu::optimize("O2")]] uint64_t read_all(const std::byte* from, size_t bytes) {
+  constexpr size_t streams = 8;
+  const Words* words = reinterpret_cast<const Words*>(from);
+  const size_t each = bytes / sizeof(Words) / streams;
+  Words sums[streams] = {};
+  for (size_t i = 0; i < each; ++i)
+    for (size_t s = 0; s < streams; ++s) sums[s] ^= words[s * each + i];
+  Words all{};
+  for (const Words& sum : sums) all ^= sum;
+  return all[0];
+}
+
+}  // namespace
+
+double measured_read_rate() {
+  constexpr int64_t bytes = int64_t(1) << 30;
+  const Array array(default_device(), DType::u8, {bytes});
+  CpuStream& stream = static_cast<CpuStream&>(default_device().stream());
+  std::memset(array.data(), 1, size_t(bytes));
+  std::atomic<uint64_t> sink{0};
+  const double seconds = median_seconds(5, [&] {
+    stream.parallel_for(bytes, 4096, [&](int64_t begin, int64_t end) {
+      sink ^= read_all(array.data() + begin, size_t(end - begin));
+    });
+  });
+  return double(bytes) / seconds;
 }
 
 }  // namespace weft::cli

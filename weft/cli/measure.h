@@ -16,4 +16,8 @@ Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed);
 // weights not packed before: what MFU and HFU are held against.
 double measured_matmul_rate(DType dtype);
 
+// Bytes a second that all threads of the default device together read, of memory far larger than
+// any cache: the limit of decoding.
+double measured_read_rate();
+
 }  // namespace weft::cli
