@@ -150,7 +150,7 @@ Tensor symbolic(const Tensor& leaf, int axis, Symbol symbol) {
 
 Device& default_device() {
   if (Device* device = chosen_device.load()) return *device;
-  static CpuDevice device;
+  static CpuDevice& device = *new CpuDevice;  // never destroyed: static tensors may outlive main
   Device* expected = nullptr;
   chosen_device.compare_exchange_strong(expected, &device);
   return *chosen_device.load();
