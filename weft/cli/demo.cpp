@@ -25,7 +25,7 @@ namespace {
 struct Options {
   std::string text, out = "weft-demo";
   bool resume = false;
-  int64_t steps = 3400, seed = 1;
+  int64_t steps = 4800, seed = 1;
   Compute compute;
   Output output;
 
