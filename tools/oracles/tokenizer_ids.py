@@ -3,7 +3,7 @@
 
     pip install tokenizers==0.23.3
     tools/oracles/tokenizer_ids.py --out tests/fixtures/tokenizers --strings 200
-    tools/oracles/tokenizer_ids.py --out DIR --strings 100000 --vocab gpt2/tokenizer.json   # 0 of 700,000 differ
+    tools/oracles/tokenizer_ids.py --out DIR --strings 100000 --vocab gpt2/tokenizer.json   # 0 of 700,000 differ (and of 600,000 of the small ones with byte fallback)
     WEFT_TOKENIZER_CASES=DIR build/release/weft_text_test --gtest_filter='TokenizerOracle.*'
 
 For each pre-tokenizer it writes NAME.tokenizer.json (a small vocabulary trained here, or the one of --vocab) and
@@ -50,12 +50,57 @@ def kinds():
     }
 
 
+MARK = "\u2581"
+
+
+def sentencepiece_kinds():
+    """Name -> (normalizer, pre-tokenizer, added tokens) of vocabularies with byte fallback."""
+    replace = normalizers.Replace(" ", MARK)
+    ends = [AddedToken("<s>", special=True, normalized=False), AddedToken("</s>", special=True, normalized=False)]
+    quirk = [AddedToken("<s>", special=True, normalized=True), AddedToken("<left>", lstrip=True, normalized=True),
+             AddedToken("a word", normalized=True)]
+    return {
+        "llama2": (normalizers.Sequence([normalizers.Prepend(MARK), replace]), None, ends),
+        "llama2_normalized": (normalizers.Sequence([normalizers.Prepend(MARK), replace]), None, quirk),
+        "gemma": (replace, pre_tokenizers.Split(" ", "merged_with_previous"), ends),
+        "mistral": (None, pre_tokenizers.Metaspace(MARK, prepend_scheme="first", split=False), ends + quirk[1:]),
+        "metaspace": (None, pre_tokenizers.Metaspace(MARK, prepend_scheme="always", split=True), ends + quirk[1:]),
+        "metaspace_never": (None, pre_tokenizers.Metaspace(MARK, prepend_scheme="never", split=True), ends),
+    }
+
+
+def make_sentencepiece(name, rng):
+    normalizer, pre, added = sentencepiece_kinds()[name]
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    # Trained word by word; as characters far apart are rare, most of them have no token.
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(MARK, prepend_scheme="never", split=True)
+    spelled = ["<unk>"] + [f"<0x{b:02X}>" for b in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=640, special_tokens=spelled, limit_alphabet=200, show_progress=False)
+    tokenizer.train_from_iterator(list(strings(rng, 500)) + ["the quick brown fox said hello to the lazy dog 2024"] * 50, trainer)
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = [t for t in state["added_tokens"] if t["content"] == "<unk>"]
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokenizer.add_tokens(added)
+    if pre is None:
+        state = json.loads(tokenizer.to_str())
+        state["pre_tokenizer"] = None
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+    else:
+        tokenizer.pre_tokenizer = pre
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(MARK, " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B",
+                                                             special_tokens=[("<s>", tokenizer.token_to_id("<s>") or 0)])
+    return tokenizer
+
+
 WORDS = ["I'll", "HE'S", "we've", "don't", "'ſ", "word", "a word", "Hello", "wordy", "<left>", "<right>", "<both>s",
          "<both>", "<|endoftext|>", "<|endof", "e\u0301t", "ét", "őt", "o\u030bt", "123456", "3.14", "CamelCaseXMLFile", "naïve", "世界", "ひらがな",
          "カタカナ", "한국어", "नमस्ते", "עברית", "👩‍👩‍👧", "\r\n", "\n\n", "   ", "\t", "\u00a0", "\u3000", "!!!", "://", "/*", "＠", "™"]
 
 
-def strings(rng, count):
+def strings(rng, count, words=WORDS):
     assigned = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     low = [c for c in range(0x3400) if not 0xD800 <= c < 0xE000]
     for _ in range(count):
@@ -63,7 +108,7 @@ def strings(rng, count):
         for _ in range(rng.randint(1, 12)):
             kind = rng.randrange(7)
             if kind < 2:
-                parts.append(rng.choice(WORDS))
+                parts.append(rng.choice(words))
             elif kind == 2:
                 parts.append("".join(chr(rng.randint(32, 126)) for _ in range(rng.randint(1, 8))))
             elif kind == 3:
@@ -104,12 +149,13 @@ def main():
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     vocab = options.vocab.read_text() if options.vocab else None
-    for name in kinds():
+    for name in [*kinds(), *([] if vocab else sentencepiece_kinds())]:
         rng = random.Random(f"{options.seed} {name}")
-        tokenizer = make(name, vocab, rng)
+        tokenizer = make(name, vocab, rng) if name in kinds() else make_sentencepiece(name, rng)
         (options.out / f"{name}.tokenizer.json").write_text(tokenizer.to_str() + "\n")
         with open(options.out / f"{name}.cases.jsonl", "w") as file:
-            for text in strings(rng, options.strings):
+            words = WORDS if name in kinds() else [*WORDS, "<s>", "</s>", "<s>", MARK, " a word", " <left>"]
+            for text in strings(rng, options.strings, words):
                 ids = tokenizer.encode(text, add_special_tokens=False).ids
                 case = {"text": text, "ids": ids}
                 decoded = tokenizer.decode(ids, skip_special_tokens=False)

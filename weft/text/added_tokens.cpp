@@ -50,6 +50,13 @@ bool is_single_word(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
+std::vector<AddedToken> with_normalized(const std::vector<AddedToken>& tokens, bool normalized) {
+  std::vector<AddedToken> chosen;
+  for (const AddedToken& token : tokens)
+    if (token.normalized == normalized) chosen.push_back(token);
+  return chosen;
+}
+
 AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens)
     : tokens_(std::move(tokens)), nodes_(1) {
   for (size_t t = 0; t < tokens_.size(); ++t) {

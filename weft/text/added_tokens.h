@@ -17,6 +17,9 @@ struct AddedToken {
   bool lstrip = false, rstrip = false;  // takes the white space before, after it
 };
 
+// Those that are looked for in the normalized text, or the others.
+std::vector<AddedToken> with_normalized(const std::vector<AddedToken>& tokens, bool normalized);
+
 // A part of a text: one added token, or what lies between two (id -1).
 struct Section {
   int32_t id;

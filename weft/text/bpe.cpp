@@ -10,13 +10,6 @@
 namespace weft {
 namespace {
 
-std::vector<AddedToken> with_normalized(const std::vector<AddedToken>& tokens, bool normalized) {
-  std::vector<AddedToken> chosen;
-  for (const AddedToken& token : tokens)
-    if (token.normalized == normalized) chosen.push_back(token);
-  return chosen;
-}
-
 // Bytes by id, and what the encoder needs of them.
 std::vector<std::string> pieces_of(const BpeParts& parts) {
   std::vector<std::string> pieces;
@@ -94,7 +87,7 @@ std::vector<BpeRule> resolve_rules(const std::vector<SpelledRule>& rules,
     };
     merged.assign(rule.left) += rule.right;
     if (merged.find(' ') != merged.npos)
-      data_error("{}: merge {} has a space, but the byte alphabet has none: {}", what,
+      data_error("{}: merge {} has a space, which no token of the file may have: {}", what,
                  resolved.size(), in_quotes(merged));
     const int32_t left = id_of(rule.left), right = id_of(rule.right);
     resolved.push_back({left, right, id_of(merged)});
@@ -142,16 +135,6 @@ class BpeTokenizer::Lease {
   const BpeTokenizer& tokenizer_;
   std::unique_ptr<PieceEncoder> encoder_;
 };
-
-namespace {
-
-void check_utf8(std::string_view text) {
-  if (const size_t bad = find_invalid_utf8(text); bad != std::string_view::npos)
-    data_error("the text is not UTF-8 at byte {}: {}; convert it first", bad,
-               in_quotes(text.substr(bad, 4)));
-}
-
-}  // namespace
 
 std::vector<int32_t> BpeTokenizer::encode(std::string_view text) const {
   check_utf8(text);

@@ -84,9 +84,9 @@ class BpeTokenizer final : public Tokenizer {
   mutable std::vector<std::unique_ptr<PieceEncoder>> idle_encoders_;
 };
 
-// From the content of a Hugging Face tokenizer.json. Error(data) naming `what`, the field, and the
-// kind of step that Weft does not have.
-std::unique_ptr<BpeTokenizer> bpe_from_json(const Json& json, const std::string& what);
+// From the content of a Hugging Face tokenizer.json: a BpeTokenizer, or with byte_fallback an
+// SpmTokenizer. Error(data) naming `what`, the field, and the kind of step that Weft does not have.
+std::unique_ptr<Tokenizer> tokenizer_from_hugging_face(const Json& json, const std::string& what);
 
 // What a GGUF file says about its tokenizer (io/gguf.h); the keys stand behind.
 struct GgufVocabulary {

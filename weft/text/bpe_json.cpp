@@ -1,5 +1,6 @@
-// Hugging Face's tokenizer.json for byte-level BPE. What the library would do and Weft does not is
-// refused by name; padding and truncation, which are about batches, are left to others.
+// Reads Hugging Face's tokenizer.json: byte-level BPE, and SentencePiece's with byte fallback. What
+// the library would do and Weft does not is refused by name; padding and truncation, which are
+// about batches, are left to others.
 #include <algorithm>
 #include <unordered_map>
 
@@ -7,6 +8,7 @@
 #include "weft/base/json.h"
 #include "weft/base/utf8.h"
 #include "weft/text/bpe.h"
+#include "weft/text/spm.h"
 
 namespace weft {
 namespace {
@@ -30,14 +32,16 @@ class Reader {
  public:
   Reader(const Json& json, const std::string& what) : json_(json), what_(what), file_(json, what) {}
 
-  std::unique_ptr<BpeTokenizer> read() {
+  std::unique_ptr<Tokenizer> read() {
     read_model();
     read_added_tokens();
+    if (!is_null(json_, "post_processor")) read_post_processor(file_.object("post_processor"));
+    if (byte_fallback_)
+      return std::make_unique<SpmTokenizer>(spm_from_json(json_, what_, std::move(parts_)), what_);
     if (!is_null(json_, "normalizer")) read_normalizer(file_.object("normalizer"));
     if (is_null(json_, "pre_tokenizer")) refuse_kind("pre_tokenizer", "null", "ByteLevel");
     read_pre_tokenizer(file_.object("pre_tokenizer"), json_["pre_tokenizer"]);
     if (!byte_level_) refuse_kind("pre_tokenizer", "without ByteLevel", "ByteLevel");
-    if (!is_null(json_, "post_processor")) read_post_processor(file_.object("post_processor"));
     if (!is_null(json_, "decoder")) read_decoder(file_.object("decoder"));
     return std::make_unique<BpeTokenizer>(std::move(parts_), what_);
   }
@@ -60,9 +64,10 @@ class Reader {
     for (const char* const affix : {"continuing_subword_prefix", "end_of_word_suffix"})
       if (!is_null(json, affix) && !model.string(affix).empty())
         model.refuse(affix, "null; bytes have no affixes");
-    if (!is_null(json, "byte_fallback") && model.boolean("byte_fallback"))
-      model.refuse("byte_fallback", "false; SentencePiece models are not supported");
+    if (!is_null(json, "byte_fallback")) byte_fallback_ = model.boolean("byte_fallback");
     if (!is_null(json, "ignore_merges")) parts_.ignore_merges = model.boolean("ignore_merges");
+    if (byte_fallback_ && parts_.ignore_merges)
+      model.refuse("ignore_merges", "false beside byte_fallback");
     model.object("vocab");  // refuses what is none
     read_vocab(json["vocab"]);
     read_merges(model.array("merges", max_rules));
@@ -248,134 +253,13 @@ class Reader {
   const std::string& what_;
   JsonReader file_;
   BpeParts parts_;
-  bool byte_level_ = false;
+  bool byte_level_ = false, byte_fallback_ = false;
 };
-
-constexpr const char* byte_level = "ByteLevel";
-
-Json byte_level_json(bool add_prefix_space, bool use_regex) {
-  return {{"type", byte_level},
-          {"add_prefix_space", add_prefix_space},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
-}
-
-Json split_json(const SplitRule& rule) {
-  if (rule.kind == SplitRule::Kind::digits)
-    return {{"type", "Digits"}, {"individual_digits", rule.single_digits}};
-  const bool literal = rule.kind == SplitRule::Kind::literal;
-  const bool isolated = rule.keep_matches && rule.keep_gaps;
-  return {{"type", "Split"},
-          {"pattern", {{literal ? "String" : "Regex", rule.pattern}}},
-          {"behavior", isolated ? "Isolated" : "Removed"},
-          {"invert", !rule.keep_gaps}};
-}
-
-Json sequence_or_one(Json::array_t steps, const char* list) {
-  if (steps.size() == 1) return std::move(steps[0]);
-  Json sequence = {{"type", "Sequence"}};
-  sequence[list] = std::move(steps);
-  return sequence;
-}
-
-Json pre_tokenizer_json(const BpeParts& parts) {
-  Json::array_t steps;
-  const auto& splits = parts.splits;
-  const bool use_regex = splits.size() == 1 && splits[0].kind == SplitRule::Kind::pattern &&
-                         splits[0].pattern == gpt2_pattern && splits[0].keep_gaps &&
-                         splits[0].keep_matches;
-  if (!use_regex)
-    for (const SplitRule& rule : splits) steps.push_back(split_json(rule));
-  steps.push_back(byte_level_json(parts.add_prefix_space, use_regex));
-  return sequence_or_one(std::move(steps), "pretokenizers");
-}
-
-Json normalizer_json(const BpeParts& parts) {
-  constexpr const char* names[] = {"NFC", "NFD", "NFKC", "NFKD"};
-  Json::array_t steps;
-  for (const NormalForm form : parts.normal_forms) steps.push_back({{"type", names[int(form)]}});
-  return steps.empty() ? Json() : sequence_or_one(std::move(steps), "normalizers");
-}
-
-Json added_json(const BpeParts& parts) {
-  std::vector<AddedToken> added = parts.added;
-  std::ranges::sort(added, {}, &AddedToken::id);
-  Json list = Json::array();
-  for (const AddedToken& token : added)
-    list.push_back({{"id", token.id},
-                    {"content", token.content},
-                    {"single_word", token.single_word},
-                    {"lstrip", token.lstrip},
-                    {"rstrip", token.rstrip},
-                    {"normalized", token.normalized},
-                    {"special", token.special}});
-  return list;
-}
-
-Json post_processor_json(const BpeParts& parts) {
-  Json processor = byte_level_json(true, true);
-  if (parts.start.empty() && parts.end.empty()) return processor;
-  Json specials = Json::object();
-  const auto around = [&](Json& sequence, const std::vector<int32_t>& ids, int type) {
-    for (const int32_t id : ids) {
-      const std::string& name = parts.tokens[size_t(id)];
-      sequence.push_back({{"SpecialToken", {{"id", name}, {"type_id", type}}}});
-      specials[name] = {{"id", name}, {"ids", {id}}, {"tokens", {name}}};
-    }
-  };
-  const auto one = [&](Json& sequence, const char* name, int type) {
-    around(sequence, parts.start, type);
-    sequence.push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
-    around(sequence, parts.end, type);
-  };
-  Json single = Json::array(), pair = Json::array();
-  one(single, "A", 0), one(pair, "A", 0), one(pair, "B", 1);
-  Json text = {{"type", "TemplateProcessing"}};
-  text["single"] = single, text["pair"] = pair, text["special_tokens"] = specials;
-  return sequence_or_one({processor, text}, "processors");
-}
-
-// "a b", which every version reads. No token of a rule has a space: the byte alphabet has none.
-Json merge_json(const BpeParts& parts, const BpeRule& rule) {
-  return parts.tokens[size_t(rule.left)] + " " + parts.tokens[size_t(rule.right)];
-}
-
-Json model_json(const BpeParts& parts) {
-  Json vocab = Json::object();
-  // The vector under ordered_map: its own emplace would search all keys first.
-  std::vector<std::pair<const std::string, Json>>& entries = vocab.get_ref<Json::object_t&>();
-  for (size_t id = 0; id < parts.tokens.size(); ++id)
-    if (!parts.tokens[id].empty()) entries.emplace_back(parts.tokens[id], id);
-  Json::array_t merges;
-  for (const BpeRule& rule : parts.rules) merges.push_back(merge_json(parts, rule));
-  Json model = {{"type", "BPE"},
-                {"dropout", nullptr},
-                {"unk_token", nullptr},
-                {"continuing_subword_prefix", nullptr},
-                {"end_of_word_suffix", nullptr},
-                {"fuse_unk", false},
-                {"byte_fallback", false},
-                {"ignore_merges", parts.ignore_merges}};
-  model["vocab"] = std::move(vocab);
-  model["merges"] = std::move(merges);
-  return model;
-}
 
 }  // namespace
 
-std::unique_ptr<BpeTokenizer> bpe_from_json(const Json& json, const std::string& what) {
+std::unique_ptr<Tokenizer> tokenizer_from_hugging_face(const Json& json, const std::string& what) {
   return Reader(json, what).read();
-}
-
-Json BpeTokenizer::to_json() const {
-  Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
-  json["added_tokens"] = added_json(parts_);
-  json["normalizer"] = normalizer_json(parts_);
-  json["pre_tokenizer"] = pre_tokenizer_json(parts_);
-  json["post_processor"] = post_processor_json(parts_);
-  json["decoder"] = byte_level_json(true, true);
-  json["model"] = model_json(parts_);
-  return json;
 }
 
 }  // namespace weft

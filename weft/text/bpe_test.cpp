@@ -42,11 +42,11 @@ std::unique_ptr<BpeTokenizer> tokenizer_with(
   return std::make_unique<BpeTokenizer>(parts_with(merges, added), "t.json");
 }
 
-std::string file_of(const BpeTokenizer& tokenizer) {
+std::string file_of(const Tokenizer& tokenizer) {
   return dump_json(tokenizer.to_json());
 }
-std::unique_ptr<BpeTokenizer> parse(const std::string& text) {
-  return bpe_from_json(parse_json(text, "t.json"), "t.json");
+std::unique_ptr<Tokenizer> parse(const std::string& text) {
+  return tokenizer_from_hugging_face(parse_json(text, "t.json"), "t.json");
 }
 
 TEST(ByteAlphabet, IsGpt2s) {

@@ -7,11 +7,11 @@
 #include "weft/base/error.h"
 #include "weft/base/json.h"
 #include "weft/base/utf8.h"
+#include "weft/text/unicode.h"
 
 namespace weft {
 namespace {
 
-constexpr char32_t space_mark = 0x2581;
 constexpr std::string_view spelled_space = "\u2581";
 
 std::string with_spaces(std::string_view token) {
@@ -36,9 +36,22 @@ bool takes_part_in_merges(int64_t type) {
   return type == SpmParts::normal || type == SpmParts::user_defined || type == SpmParts::unused;
 }
 
+// The added tokens by their types, where no file names them.
+void add_by_type(SpmParts& parts) {
+  for (size_t id = 0; id < parts.tokens.size() && parts.file.empty(); ++id)
+    if (parts.types[id] == SpmParts::control || parts.types[id] == SpmParts::user_defined)
+      parts.added.push_back({.id = int32_t(id),
+                             .content = parts.types[id] == SpmParts::control
+                                            ? parts.tokens[id]
+                                            : with_spaces(parts.tokens[id]),
+                             .special = parts.types[id] == SpmParts::control});
+}
+
 SpmParts checked(SpmParts parts, const std::string& what) {
   const size_t n = parts.tokens.size();
-  if (n == 0 || n > SpmTokenizer::max_tokens || parts.scores.size() != n || parts.types.size() != n)
+  const bool scored = parts.file.empty();
+  if (n == 0 || n > SpmTokenizer::max_tokens || parts.types.size() != n ||
+      parts.scores.size() != (scored ? n : 0))
     data_error("{}: {} tokens, {} scores and {} types; there must be as many of each, at most {}",
                what, n, parts.scores.size(), parts.types.size(), SpmTokenizer::max_tokens);
   for (size_t id = 0; id < n; ++id) {
@@ -47,7 +60,7 @@ SpmParts checked(SpmParts parts, const std::string& what) {
         find_invalid_utf8(token) != std::string::npos)
       data_error("{}: token {} must be UTF-8 of 1 to {} bytes, got {}", what, id,
                  SpmTokenizer::max_token_bytes, in_quotes(token));
-    if (!std::isfinite(parts.scores[id]))
+    if (scored && !std::isfinite(parts.scores[id]))
       data_error("{}: the score of token {} is not a number", what, id);
     if (parts.types[id] == SpmParts::byte && byte_of(token) < 0)
       data_error("{}: token {} must be a byte like <0x41>, got {}", what, id, in_quotes(token));
@@ -56,6 +69,7 @@ SpmParts checked(SpmParts parts, const std::string& what) {
     for (const int32_t id : *ids)
       if (id < 0 || size_t(id) >= n)
         data_error("{}: a token around the text has the id {}, but there are {}", what, id, n);
+  add_by_type(parts);
   return parts;
 }
 
@@ -92,9 +106,10 @@ std::array<int32_t, 256> bytes_of(const SpmParts& parts, const std::string& what
   return ids;
 }
 
-// Every way to put a token together from two others; equal scores have equal ranks, so that the
-// leftmost pair is merged first.
+// Those of the file, or every way to put a token together from two others, where equal scores have
+// equal ranks, so that the leftmost pair is merged first.
 BpeRules rules_of(const SpmParts& parts, const std::string& what) {
+  if (!parts.file.empty()) return BpeRules(parts.rules);
   std::unordered_map<std::string_view, int32_t> ids;
   std::vector<int32_t> by_score;
   for (size_t id = 0; id < parts.tokens.size(); ++id) {
@@ -121,24 +136,6 @@ BpeRules rules_of(const SpmParts& parts, const std::string& what) {
   return BpeRules(rules, ranks);
 }
 
-std::vector<AddedToken> added_of(const SpmParts& parts) {
-  std::vector<AddedToken> added;
-  for (size_t id = 0; id < parts.tokens.size(); ++id)
-    if (parts.types[id] == SpmParts::control || parts.types[id] == SpmParts::user_defined)
-      added.push_back({.id = int32_t(id),
-                       .content = parts.types[id] == SpmParts::control
-                                      ? parts.tokens[id]
-                                      : with_spaces(parts.tokens[id]),
-                       .special = parts.types[id] == SpmParts::control});
-  return added;
-}
-
-void check_utf8(std::string_view text) {
-  if (const size_t bad = find_invalid_utf8(text); bad != text.npos)
-    data_error("the text is not UTF-8 at byte {}: {}; convert it first", bad,
-               in_quotes(text.substr(bad, 4)));
-}
-
 }  // namespace
 
 SpmTokenizer::SpmTokenizer(SpmParts parts, const std::string& what)
@@ -147,49 +144,85 @@ SpmTokenizer::SpmTokenizer(SpmParts parts, const std::string& what)
       characters_(characters_of(parts_)),
       byte_ids_(bytes_of(parts_, what)),
       rules_(rules_of(parts_, what)),
-      added_(added_of(parts_)) {}
+      in_text_(with_normalized(parts_.added, false)),
+      in_normalized_text_([&] {
+        std::vector<AddedToken> tokens = with_normalized(parts_.added, true);
+        for (AddedToken& token : tokens)
+          if (parts_.spaces.before_added) token.content = marked(token.content, true);
+        return tokens;
+      }()) {
+  for (const AddedToken& token : in_normalized_text_.tokens())
+    pieces_[size_t(token.id)] = with_spaces(token.content);
+}
 
 std::vector<int32_t> SpmTokenizer::encode(std::string_view text) const {
   check_utf8(text);
   std::vector<int32_t> ids;
-  for (const Section& section : added_.split(text))
+  for (const Section& section : in_text_.split(text))
     if (section.id >= 0)
       ids.push_back(section.id);
     else
-      encode_part(section.text, ids);
+      encode_section(section.text, section.text.data() == text.data(), ids);
   return ids;
 }
 
 std::vector<int32_t> SpmTokenizer::encode_plain(std::string_view text) const {
   check_utf8(text);
   std::vector<int32_t> ids;
-  if (!text.empty()) encode_part(text, ids);
+  if (!text.empty()) encode_marked(marked(text, true), ids);
   return ids;
 }
 
-// A character without a token is -2 - code point until its bytes are known to be needed.
-void SpmTokenizer::encode_part(std::string_view text, std::vector<int32_t>& ids) const {
-  std::vector<int32_t> symbols;
-  const auto add = [&](char32_t c) {
-    const auto known = characters_.find(c);
-    symbols.push_back(known != characters_.end() ? known->second : -2 - int32_t(c));
-  };
-  add(space_mark);
+std::string SpmTokenizer::marked(std::string_view text, bool at_start) const {
+  using Front = SpmSpaces::Front;
+  const Front front = parts_.spaces.front;
+  const bool there = text.starts_with(' ') || text.starts_with(spelled_space);
+  const bool added = front == Front::every_section || (front == Front::unless_there && !there) ||
+                     (front == Front::start_of_text && !there && at_start);
+  std::string result(added ? spelled_space : "");
+  for (const char c : text)
+    if (c == ' ')
+      result += spelled_space;
+    else
+      result += c;
+  return result;
+}
+
+void SpmTokenizer::encode_section(std::string_view text, bool at_start,
+                                  std::vector<int32_t>& ids) const {
+  const bool before = parts_.spaces.before_added;
+  const std::string normalized = before ? marked(text, at_start) : std::string(text);
+  for (const Section& section : in_normalized_text_.split(normalized))
+    if (section.id >= 0)
+      ids.push_back(section.id);
+    else if (before)
+      encode_marked(section.text, ids);
+    else
+      encode_marked(marked(section.text, at_start && section.text.data() == normalized.data()),
+                    ids);
+}
+
+void SpmTokenizer::encode_marked(std::string_view text, std::vector<int32_t>& ids) const {
+  if (!parts_.spaces.cut) return encode_word(text, ids);
+  while (!text.empty()) {
+    const size_t next = std::min(text.find(spelled_space, 1), text.size());
+    encode_word(text.substr(0, next), ids);
+    text.remove_prefix(next);
+  }
+}
+
+void SpmTokenizer::encode_word(std::string_view text, std::vector<int32_t>& ids) const {
+  const size_t first = ids.size();
   for (size_t at = 0; at < text.size();) {
     const Utf8Char c = decode_utf8(text.substr(at));
-    add(c.code_point == ' ' ? space_mark : c.code_point);
+    const auto known = characters_.find(c.code_point);
+    if (known != characters_.end())
+      ids.push_back(known->second);
+    else
+      for (const char b : text.substr(at, c.bytes)) ids.push_back(byte_ids_[uint8_t(b)]);
     at += c.bytes;
   }
-  symbols.resize(merge_long(rules_, symbols.data(), symbols.size()));
-  for (const int32_t symbol : symbols) {
-    if (symbol >= 0) {
-      ids.push_back(symbol);
-      continue;
-    }
-    std::string bytes;
-    append_utf8(bytes, char32_t(-2 - symbol));
-    for (const char b : bytes) ids.push_back(byte_ids_[uint8_t(b)]);
-  }
+  ids.resize(first + merge_long(rules_, ids.data() + first, ids.size() - first));
 }
 
 std::string_view SpmTokenizer::piece(int32_t id) const {
@@ -199,7 +232,7 @@ std::string_view SpmTokenizer::piece(int32_t id) const {
 }
 
 std::optional<int32_t> SpmTokenizer::added_token(std::string_view content) const {
-  for (const AddedToken& token : added_.tokens())
+  for (const AddedToken& token : parts_.added)
     if (token.content == content) return token.id;
   return std::nullopt;
 }
@@ -209,6 +242,7 @@ bool SpmTokenizer::is_special(int32_t id) const {
 }
 
 Json SpmTokenizer::to_json() const {
+  if (!parts_.file.empty()) return parse_json(parts_.file, "tokenizer.json");
   Json json = {{"format", "weft-tokenizer"}, {"version", 1}, {"name", name()}};
   json["tokens"] = parts_.tokens;
   json["scores"] = parts_.scores;

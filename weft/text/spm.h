@@ -1,7 +1,8 @@
-// SentencePiece's BPE as Llama 2 and Mistral have it: a space becomes U+2581, every text begins
-// with one, characters are merged as long as the result is a token, the one with the best score
-// first, and a character without a token becomes its bytes (Kudo and Richardson 2018; byte
-// fallback).
+// SentencePiece's BPE as Llama 2, Mistral and Gemma have it: a space becomes U+2581, most often a
+// text begins with one, characters are merged as long as the result is a token, the one with the
+// best score first, and a character without a token becomes its bytes (Kudo and Richardson 2018;
+// byte fallback). From a GGUF file, or from a tokenizer.json whose rules say what is merged first;
+// those ids agree with Hugging Face's tokenizers library (tools/oracles/tokenizer_ids.py).
 #pragma once
 #include <array>
 #include <string>
@@ -16,6 +17,21 @@
 namespace weft {
 
 class JsonReader;
+struct BpeParts;
+
+// When spaces become marks, U+2581, and which sections of a text, cut at added tokens, get one more
+// in front.
+struct SpmSpaces {
+  enum class Front {
+    every_section,
+    unless_there,   // those that do not begin with one
+    start_of_text,  // only there, unless it begins with one
+    none
+  };
+  Front front = Front::every_section;
+  bool before_added = true;  // the added tokens with `normalized` are looked for among marks
+  bool cut = false;          // no token reaches over the beginning of a word
+};
 
 struct SpmParts {
   enum Type : int64_t {
@@ -30,7 +46,17 @@ struct SpmParts {
   std::vector<double> scores;
   std::vector<int64_t> types;  // of SentencePiece's model
   std::vector<int32_t> start = {}, end = {};
+  // Of a tokenizer.json, whose text `file` is; scores are empty then. Elsewhere the tokens of the
+  // types control and user_defined are the added ones.
+  std::vector<BpeRule> rules = {};
+  std::vector<AddedToken> added = {};
+  SpmSpaces spaces = {};
+  std::string file = {};
 };
+
+// `common` is what every tokenizer.json says, as BpeTokenizer has it. Error(data) naming `what` and
+// the kind of step that Weft does not have.
+SpmParts spm_from_json(const Json& json, const std::string& what, BpeParts common);
 
 class SpmTokenizer final : public Tokenizer {
  public:
@@ -54,14 +80,17 @@ class SpmTokenizer final : public Tokenizer {
   Json to_json() const override;
 
  private:
-  void encode_part(std::string_view text, std::vector<int32_t>& ids) const;
+  std::string marked(std::string_view text, bool at_start) const;
+  void encode_section(std::string_view text, bool at_start, std::vector<int32_t>& ids) const;
+  void encode_marked(std::string_view text, std::vector<int32_t>& ids) const;
+  void encode_word(std::string_view text, std::vector<int32_t>& ids) const;
 
   SpmParts parts_;
   std::vector<std::string> pieces_;                   // by id
   std::unordered_map<char32_t, int32_t> characters_;  // tokens of one character
   std::array<int32_t, 256> byte_ids_;
   BpeRules rules_;
-  AddedTokenFinder added_;
+  AddedTokenFinder in_text_, in_normalized_text_;
 };
 
 }  // namespace weft

@@ -58,6 +58,58 @@ TEST(Spm, WhatIsWrittenReadsAsTheSame) {
   EXPECT_EQ(read->encode("b ab\u00e9"), tokenizer.encode("b ab\u00e9"));
 }
 
+// The file of a tokenizer like the one above, whose rules name what is merged first.
+std::string hugging_face_file(const char* normalizer, const char* pre_tokenizer) {
+  Json vocab = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
+  for (int b = 0; b < 256; ++b) vocab[format("<0x{:02X}>", b)] = 3 + b;
+  for (size_t i = 0; i < tokens.size(); ++i) vocab[tokens[i].first] = 259 + i;
+  Json file = {{"normalizer", parse_json(normalizer, "")},
+               {"pre_tokenizer", parse_json(pre_tokenizer, "")}};
+  file["added_tokens"] = parse_json(R"([{"id":1,"content":"<s>","special":true}])", "");
+  file["decoder"] = parse_json(R"({"type":"Fuse"})", "");
+  file["model"] = {{"type", "BPE"}, {"byte_fallback", true}, {"vocab", vocab}};
+  file["model"]["merges"] = {"b a", "a b", "\u2581 a"};
+  return dump_json(file);
+}
+constexpr const char *llama2 = R"({"type":"Sequence","normalizers":[
+  {"type":"Prepend","prepend":"\u2581"},
+  {"type":"Replace","pattern":{"String":" "},"content":"\u2581"}]})",
+                     *metaspace = R"({"type":"Metaspace","replacement":"\u2581"})";
+
+TEST(Spm, ReadsATokenizerJsonWithByteFallback) {
+  const auto parse = [](const std::string& text) {
+    return tokenizer_from_json(parse_json(text, "t.json"), "t.json");
+  };
+  const auto old = parse(hugging_face_file(llama2, "null"));
+  EXPECT_EQ(old->name(), "spm");
+  EXPECT_EQ(old->encode("ab"), (Ids{259, 262}));        // _ ab
+  EXPECT_EQ(old->encode("bab"), (Ids{259, 264, 261}));  // _ ba b
+  EXPECT_EQ(old->encode(" a<s>b"), (Ids{259, 263, 1, 259, 261}));
+  EXPECT_EQ(old->encode_plain("<s>").size(), 4u);
+  EXPECT_EQ(parse(hugging_face_file("null", metaspace))->encode(" a<s>b"), (Ids{263, 1, 259, 261}));
+  EXPECT_TRUE(old->is_special(1));
+  const auto again = parse(dump_json(old->to_json()));
+  EXPECT_EQ(again->encode("b ab\u00e9<s>"), old->encode("b ab\u00e9<s>"));
+}
+
+TEST(Spm, RefusesStepsOfATokenizerJsonThatItLacks) {
+  const auto refused = [](const char* normalizer, const char* pre, const char* sentence) {
+    EXPECT_ERROR(
+        data, sentence,
+        tokenizer_from_json(parse_json(hugging_face_file(normalizer, pre), "t.json"), "t"));
+  };
+  refused("null", "null", "no step turns spaces");
+  refused(R"({"type":"Prepend","prepend":"\u2581"})", "null", "no step turns spaces");
+  refused(R"({"type":"Prepend","prepend":"_"})", "null", "normalizer.prepend\" must be");
+  refused(R"({"type":"NFKC"})", "null", "the normalizer \"NFKC\" is not supported");
+  refused("null", R"({"type":"ByteLevel"})", "the pre_tokenizer \"ByteLevel\" is not supported");
+  refused(llama2, metaspace, "a step before has made marks");
+  refused("null", R"({"type":"Metaspace","replacement":"_"})",
+          "pre_tokenizer.replacement\" must be");
+  refused("null", R"({"type":"Metaspace","replacement":"\u2581","prepend_scheme":"x"})",
+          "\"first\"");
+}
+
 TEST(Spm, Hostile) {
   const auto refused = [](const std::string& sentence, auto&& change) {
     SpmParts parts = parts_with(tokens);

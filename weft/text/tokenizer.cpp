@@ -70,7 +70,7 @@ std::string StreamDecoder::finish() {
 
 std::unique_ptr<Tokenizer> tokenizer_from_json(const Json& json, const std::string& what) {
   const JsonReader reader(json, what);
-  if (reader.has("model")) return bpe_from_json(json, what);
+  if (reader.has("model")) return tokenizer_from_hugging_face(json, what);
   if (reader.string("format") != "weft-tokenizer") reader.refuse("format", "\"weft-tokenizer\"");
   reader.integer("version", 1, 1);
   const std::string& name = reader.string("name");

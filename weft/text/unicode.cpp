@@ -175,6 +175,12 @@ const CharKind* char_kinds() {
   return kinds;
 }
 
+void check_utf8(std::string_view text) {
+  if (const size_t bad = find_invalid_utf8(text); bad != std::string_view::npos)
+    data_error("the text is not UTF-8 at byte {}: {}; convert it first", bad,
+               in_quotes(text.substr(bad, 4)));
+}
+
 bool is_word_char(char32_t code_point) {
   constexpr KindSet word = letters | marks | set_of(digit, letter_number, connector);
   return is_in(word, char_kinds()[code_point]) || code_point == 0x200C || code_point == 0x200D ||

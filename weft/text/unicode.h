@@ -52,6 +52,9 @@ inline bool is_in(KindSet set, CharKind kind) {
 // \w of Unicode TS 18: letters, marks, decimal digits, connectors, joiners.
 bool is_word_char(char32_t code_point);
 
+// Error(data) that says where, for a text that is not UTF-8.
+void check_utf8(std::string_view text);
+
 enum class NormalForm : uint8_t { nfc, nfd, nfkc, nfkd };
 
 // `text` must be UTF-8. As Unicode 10 has it: see unicode.cpp.
