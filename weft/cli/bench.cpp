@@ -19,7 +19,7 @@
 namespace weft::cli {
 namespace {
 
-struct Options {
+struct BenchOptions {
   Compute compute;
   Output output;
   std::string dtype = "bf16";
@@ -40,7 +40,7 @@ void row(const Output& output, const std::string& what, const std::string& shape
 
 // Products in the form of a training step's forward pass, nothing packed before; the limit is the
 // largest of them.
-void bench_gemm(const Options& o) {
+void bench_gemm(const BenchOptions& o) {
   const DType dtype = parse_dtype(o.dtype);
   for (const auto& [m, n, k] :
        std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1024, 1024, 1024},
@@ -62,7 +62,7 @@ void bench_gemm(const Options& o) {
   }
 }
 
-void bench_attention(const Options& o) {
+void bench_attention(const BenchOptions& o) {
   const DType dtype = parse_dtype(o.dtype);
   const int64_t heads = 16, size = 64;
   for (const int64_t length : {int64_t(512), int64_t(2048)}) {
@@ -87,7 +87,7 @@ void bench_attention(const Options& o) {
 }
 
 // What a kernel costs beyond its work: a chain of kernels that have almost none.
-void bench_dispatch(const Options& o) {
+void bench_dispatch(const BenchOptions& o) {
   constexpr int kernels = 256;
   auto chain = jit([](Tensor x) {
     for (int i = 0; i < kernels; ++i) x = softmax(x);
@@ -134,7 +134,7 @@ void print_profile(Executable& executable, const std::function<void()>& step) {
               format_duration(total / steps).c_str());
 }
 
-void bench_train(const Options& o) {
+void bench_train(const BenchOptions& o) {
   for (train::TrainConfig config : {small_gpt(), gpt2_124m(), gpt2_124m(8, 256)}) {
     config.dtype = o.dtype;
     std::vector<uint16_t> ids(65536);
@@ -166,7 +166,7 @@ models::ModelConfig qwen3_06b() {
 }
 
 // One token of each sequence a step; every weight is read once a step, which is the limit.
-void bench_decode_of(const Options& o, const char* name, const models::ModelConfig& config,
+void bench_decode_of(const BenchOptions& o, const char* name, const models::ModelConfig& config,
                      const std::vector<int64_t>& batches) {
   const DType dtype = parse_dtype(o.dtype);
   const Params params = models::find_architecture(config.architecture).initialize(config, 1);
@@ -195,7 +195,7 @@ void bench_decode_of(const Options& o, const char* name, const models::ModelConf
   }
 }
 
-void bench_decode(const Options& o) {
+void bench_decode(const BenchOptions& o) {
   bench_decode_of(o, "GPT-2 124M", gpt2_124m().model, {1, 8});
   bench_decode_of(o, "Qwen3 0.6B", qwen3_06b(), {1});
 }
@@ -205,7 +205,7 @@ void bench_decode(const Options& o) {
 void add_bench(CLI::App& app) {
   CLI::App* c = app.add_subcommand("bench", "how fast this machine runs the parts of a model");
   c->require_subcommand(1);
-  const std::tuple<const char*, const char*, void (*)(const Options&)> parts[] = {
+  const std::tuple<const char*, const char*, void (*)(const BenchOptions&)> parts[] = {
       {"gemm", "matrix products", bench_gemm},
       {"attention", "causal attention, forward and backward", bench_attention},
       {"train", "training steps of a small GPT and of GPT-2 124M", bench_train},
@@ -213,7 +213,7 @@ void add_bench(CLI::App& app) {
       {"dispatch", "what starting a kernel costs", bench_dispatch},
   };
   for (const auto& [name, help, run] : parts) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<BenchOptions>();
     CLI::App* part = c->add_subcommand(name, help);
     part->add_option("--dtype", o->dtype, "bf16 or f32")
         ->check(CLI::IsMember({"bf16", "f32"}))

@@ -17,7 +17,7 @@
 namespace weft::cli {
 namespace {
 
-struct Options {
+struct ChatOptions {
   std::string model, dtype, system;
   engine::GenerateOptions generate;
   bool best = false;
@@ -48,7 +48,7 @@ void say(const std::string& text) {
 
 class Conversation {
  public:
-  Conversation(engine::Chat& chat, const Options& options)
+  Conversation(engine::Chat& chat, const ChatOptions& options)
       : chat_(chat), json_(options.output.json) {}
 
   void run();
@@ -186,7 +186,7 @@ void Conversation::save(const std::string& path) {
 }  // namespace
 
 void add_chat(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ChatOptions>();
   o->generate.sampling.temperature = 0.7;
   o->generate.max_tokens = 256;
   CLI::App* c = app.add_subcommand("chat", "talk with a trained model");

@@ -22,7 +22,7 @@
 namespace weft::cli {
 namespace {
 
-struct Options {
+struct DemoOptions {
   std::string text, out = "weft-demo";
   bool resume = false;
   int64_t steps = 4800, seed = 1;
@@ -35,7 +35,7 @@ struct Options {
   std::string model() const { return out + "/model"; }
 };
 
-train::TrainConfig config_of(const Options& o) {
+train::TrainConfig config_of(const DemoOptions& o) {
   train::TrainConfig c;
   c.model = {.architecture = "llama", .context = 256, .layers = 2, .heads = 6, .width = 192};
   c.batch = 8, c.steps = o.steps, c.seed = o.seed;
@@ -49,7 +49,7 @@ double entropy_bits_per_byte() {
   return nats_per_character(primer_grammar()) / std::log(2.0);
 }
 
-void prepare_primer(const Options& o) {
+void prepare_primer(const DemoOptions& o) {
   constexpr size_t train_bytes = 8 << 20, val_bytes = 128 << 10;
   constexpr int64_t vocab_size = 1024;
   const Grammar& grammar = primer_grammar();
@@ -70,7 +70,7 @@ void prepare_primer(const Options& o) {
                   double(info.train.bytes) / double(info.train.tokens)));
 }
 
-std::unique_ptr<train::Trainer> open(const Options& o) {
+std::unique_ptr<train::Trainer> open(const DemoOptions& o) {
   if (o.resume) return train::Trainer::resume(o.run());
   if (path_exists(o.run()))
     user_error(
@@ -96,7 +96,7 @@ struct Summary {
   ExamResult exam = {};  // none for a text of the user's
 };
 
-void report_json(const Options& o, const Summary& s) {
+void report_json(const DemoOptions& o, const Summary& s) {
   Json json{{"event", "demo"},
             {"run", o.run()},
             {"model", o.model()},
@@ -133,7 +133,7 @@ void report_exam(const Summary& s) {
   for (size_t i = 0; i < 2; ++i) std::printf("\n"), print_indented(s.exam.texts[i]);
 }
 
-void report_next(const Options& o, const train::TrainResult& result) {
+void report_next(const DemoOptions& o, const train::TrainResult& result) {
   const std::string run = o.run();
   std::printf(
       "\n%s/loss.svg shows how it learned; %s is the model as transformers reads it. Next:\n",
@@ -145,7 +145,7 @@ void report_next(const Options& o, const train::TrainResult& result) {
       static_cast<long long>(2 * result.step));
 }
 
-void report(const Options& o, const Summary& s, const train::LoadedModel& model) {
+void report(const DemoOptions& o, const Summary& s, const train::LoadedModel& model) {
   std::printf("\nHeld out: %.4f bits a byte", s.bits_per_byte);
   if (o.text.empty()) {
     std::printf(", %.2f times the grammar's entropy of %.4f.\n",
@@ -159,7 +159,7 @@ void report(const Options& o, const Summary& s, const train::LoadedModel& model)
   report_next(o, s.result);
 }
 
-void run_demo(const Options& o) {
+void run_demo(const DemoOptions& o) {
   use(o.compute);
   const std::unique_ptr<train::Trainer> trainer = open(o);
   const double floor =
@@ -188,7 +188,7 @@ void run_demo(const Options& o) {
 }  // namespace
 
 void add_demo(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<DemoOptions>();
   CLI::App* c = app.add_subcommand(
       "demo", "train a Llama before your eyes and talk with it (about three minutes on two cores)");
   c->add_option("--text", o->text, "train on this text file instead of stories and dialogues");

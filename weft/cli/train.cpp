@@ -13,7 +13,7 @@
 namespace weft::cli {
 namespace {
 
-struct Options {
+struct TrainOptions {
   train::TrainConfig config;
   std::string data, out, resume, init;
   int64_t stop_after = 0;
@@ -53,7 +53,7 @@ struct AddFlags {
   }
 };
 
-std::unique_ptr<train::Trainer> open(const Options& o, bool steps_given) {
+std::unique_ptr<train::Trainer> open(const TrainOptions& o, bool steps_given) {
   if (o.resume.empty()) {
     if (o.data.empty() || o.out.empty())
       user_error("weft train needs --data DIR and --out RUN, or --resume RUN");
@@ -78,7 +78,7 @@ void use_sizes_of_init(const CLI::App& command, train::TrainConfig& config) {
 }  // namespace
 
 void add_train(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainOptions>();
   CLI::App* c = app.add_subcommand("train", "train a model, or go on with a run");
   c->add_option("--data", o->data,
                 "a directory made by weft data prepare; several are mixed as A:0.7,B:0.3");
