@@ -79,7 +79,8 @@ function(weft_benches)
   endforeach()
 endfunction()
 
-# Examples are compiled and run by the tests: examples/<name>/main.cpp.
+# Examples are compiled and run by the tests: examples/<name>/main.cpp. Device code beside it is
+# embedded.
 function(weft_examples)
   file(GLOB mains CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/examples/*/main.cpp)
   foreach(main ${mains})
@@ -89,6 +90,11 @@ function(weft_examples)
     target_link_libraries(example_${name} PRIVATE weft_train weft_engine)
     add_test(NAME example_${name} COMMAND example_${name} --quick
              WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    file(GLOB texts CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}
+         ${dir}/*.cu ${dir}/*.cuh ${dir}/*_tiles.h)
+    if(texts)
+      weft_texts(${name} ${texts})
+    endif()
   endforeach()
 endfunction()
 
@@ -103,18 +109,23 @@ function(weft_git_hash)
 "#pragma once\n#define WEFT_VERSION \"${PROJECT_VERSION}\"\n#define WEFT_COMMIT \"${hash}\"\n")
 endfunction()
 
-# generated/weft_kernel_texts.h: device code, and the headers it shares with the host, as text for NVRTC.
+# generated/<name>_texts.h: device code, and the headers it shares with the host, as text for NVRTC:
+# the array <name>_texts of KernelText (weft/kernels/cuda/texts.h). Files relative to the root.
+function(weft_texts name)
+  set(body "")
+  foreach(file ${ARGN})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${file})
+    file(READ ${CMAKE_SOURCE_DIR}/${file} text)
+    string(APPEND body "{\"${file}\", R\"weft(${text})weft\"},\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${name}_texts.h @ONLY CONTENT
+"#pragma once\n#include \"weft/kernels/cuda/texts.h\"\n\
+inline constexpr weft::kernels::cuda::KernelText @name@_texts[] = {\n@body@};\n")
+endfunction()
+
 function(weft_kernel_texts)
   file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}
        ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/device/* ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/layout.h
        ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/*_tiles.h)
-  set(body "")
-  foreach(name ${files})
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name})
-    file(READ ${CMAKE_SOURCE_DIR}/${name} text)
-    string(APPEND body "{\"${name}\", R\"weft(${text})weft\"},\n")
-  endforeach()
-  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/weft_kernel_texts.h @ONLY CONTENT
-"#pragma once\n#include <string_view>\nstruct KernelText {\n  std::string_view path, text;\n};\n\
-inline constexpr KernelText kernel_texts[] = {\n@body@};\n")
+  weft_texts(weft_kernel ${files})
 endfunction()

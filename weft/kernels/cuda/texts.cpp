@@ -1,12 +1,12 @@
 #include "weft/kernels/cuda/texts.h"
 
 #include "weft/base/error.h"
-#include "weft_kernel_texts.h"  // generated: constexpr struct { path, text } kernel_texts[]
+#include "weft_kernel_texts.h"  // generated: weft_kernel_texts[]
 
 namespace weft::kernels::cuda {
 
 std::string kernel_text(std::string_view path) {
-  for (const KernelText& t : kernel_texts)
+  for (const KernelText& t : weft_kernel_texts)
     if (t.path == path) return std::string(t.text);
   WEFT_CHECK(false, "no kernel text {}", path);
   return "";
@@ -14,7 +14,7 @@ std::string kernel_text(std::string_view path) {
 
 std::vector<std::pair<std::string, std::string>> kernel_headers() {
   std::vector<std::pair<std::string, std::string>> headers;
-  for (const KernelText& t : kernel_texts)
+  for (const KernelText& t : weft_kernel_texts)
     if (!t.path.ends_with(".cu")) headers.emplace_back(t.path, t.text);
   return headers;
 }

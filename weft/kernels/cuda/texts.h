@@ -7,6 +7,10 @@
 
 namespace weft::kernels::cuda {
 
+struct KernelText {
+  std::string_view path, text;  // path: from the repository's root
+};
+
 // By the path from the repository's root, "weft/kernels/cuda/device/matmul.cu".
 std::string kernel_text(std::string_view path);
 // All that kernels may include, as the compiler takes them.
