@@ -6,11 +6,23 @@
 namespace ladder {
 
 // Three passes: half of the operations as in step 1 of the product, half with two accesses for 64.
-// mma.sync: a warp's 16 queries read 64 keys or values for 2 * 16 * 64 operations each.
+// Online softmax, for each block of keys and of values: both are written to shared memory, each of
+// four warps reads both, and the queries are read once more.
+constexpr double online_operations = 4.0 * tile_queries * tile_keys * head_dim;
 constexpr Step attention_steps[] = {
     {"three passes", {fma_unit, 2 / (33 * 128 / 64.0 + 2 * 128 / 64.0)}, false, "nothing yet"},
-    {"online softmax", {mma_unit, 16}, false, "scores stay in registers, on tensor cores"},
+    {"online softmax",
+     {mma_unit, online_operations / ((4 * 2 + 1 + 2) * rows_bytes),
+      online_operations / (2 * rows_bytes)},
+     false,
+     "scores stay in registers, on tensor cores"},
     {"Weft's own", {wgmma_unit}, true, "wgmma, the copy engine, two warpgroups in turn"}};
+
+inline const KernelFile attention_kernels[] = {
+    {"scores", "attention_passes.cu", 1024},
+    {"softmax", "attention_passes.cu", 32},
+    {"values", "attention_passes.cu", head_dim},
+    {"online", "attention_online.cu", online_threads, online_shared_bytes}};
 
 class Attention {
  public:
@@ -28,16 +40,16 @@ class Attention {
   Run three_passes() {
     const size_t bytes = size_t(sequences) * heads * length * length * sizeof(float);
     scores_ = gpu_.allocate(bytes);
-    const CudaKernel* kernels[] = {&load(gpu_, attention_kernels[0]),
-                                   &load(gpu_, attention_kernels[1]),
-                                   &load(gpu_, attention_kernels[2])};
-    return [this, first = kernels[0], second = kernels[1], third = kernels[2]](std::byte* o) {
+    const CudaKernel &first = load(gpu_, attention_kernels[0]),
+                     &second = load(gpu_, attention_kernels[1]),
+                     &third = load(gpu_, attention_kernels[2]);
+    return [this, &first, &second, &third](std::byte* o) {
       constexpr int pairs = sequences * heads, blocks = length / 32;
       weft::CudaStream& stream = gpu_.stream();
       std::byte* x = scores_->data();
-      launch(stream, *first, 1024, blocks, blocks, pairs, case_.q->data(), case_.k->data(), x);
-      launch(stream, *second, 32, length, pairs, 1, x);
-      launch(stream, *third, head_dim, length, pairs, 1, x, case_.v->data(), o);
+      launch(stream, first, 1024, blocks, blocks, pairs, case_.q->data(), case_.k->data(), x);
+      launch(stream, second, 32, length, pairs, 1, x);
+      launch(stream, third, head_dim, length, pairs, 1, x, case_.v->data(), o);
     };
   }
   Run online() {

@@ -39,7 +39,11 @@ class Ladder {
 
   const weft::BufferPtr& expected() const { return expected_; }
 
-  void climb(int number, const Step& step, const Run& run) {
+  // In 10^12 operations a second.
+  struct Reached {
+    double rate, roof;
+  };
+  Reached climb(int number, const Step& step, const Run& run) {
     const double first = check(step, run);
     const Roof roof = roof_of(step.needs, limits_);
     const Rates r = rates(run, first);
@@ -47,10 +51,8 @@ class Ladder {
                 step.name, r.step / 1e12, roof.rate / 1e12, 100 * r.step / roof.rate, roof.name,
                 100 * r.step / r.library, step.bought);
     std::fflush(stdout);
-    numbers.push_back(number), measured.push_back(r.step / 1e12), roofs.push_back(roof.rate / 1e12);
+    return {r.step / 1e12, roof.rate / 1e12};
   }
-
-  std::vector<double> numbers, measured, roofs;  // steps, and rates in 10^12 a second
 
  private:
   struct Rates {
@@ -73,12 +75,12 @@ class Ladder {
     return time;
   }
   Rates rates(const Run& run, double first) {
-    constexpr double slow = 0.1, enough = 0.015;  // seconds
-    const int launches = std::clamp(int(enough / first), 1, 20);
+    constexpr double slow = 0.1, enough = 0.03;  // seconds
+    const int launches = std::clamp(int(enough / first), 1, 40);
     std::vector<double> step, library;
     for (int round = 0; round < rounds_; ++round) {
       step.push_back(first > slow ? first : seconds(run, launches, result_));
-      library.push_back(seconds(library_, 10, expected_));
+      library.push_back(seconds(library_, 20, expected_));
     }
     return {operations_ / weft::bench::median(step), operations_ / weft::bench::median(library)};
   }

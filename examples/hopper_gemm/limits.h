@@ -10,7 +10,7 @@
 namespace ladder {
 
 enum Unit { fma_unit, mma_unit, wgmma_unit, shared_memory, l2_cache };
-constexpr const char* unit_names[] = {"f32 units", "mma.sync", "wgmma", "shared memory", "L2"};
+constexpr const char* unit_names[] = {"f32 units", "mma.sync", "wgmma", "L1 or shared", "L2"};
 
 struct UnitLoop {
   KernelFile kernel;
@@ -18,11 +18,11 @@ struct UnitLoop {
   int rounds;
   double work;  // of a block in a round: operations, or bytes
 };
-constexpr UnitLoop unit_loops[] = {
+inline const UnitLoop unit_loops[] = {
     {{"fma_limit", "limits.cu", 256, 0, 256}, 8, 20000, 256 * 32.0},
     {{"mma_limit", "limits.cu", 256, 0, 256}, 4, 20000, 8 * 8 * 4096.0},
     {{"wgmma_limit", "limits.cu", 256, shared_bytes(shapes[7]), 256}, 1, 6000, 4.0 * 64 * 256 * 64},
-    {{"shared_limit", "limits.cu", 1024, 0, 256}, 2, 8000, 1024 * 64.0},
+    {{"shared_limit", "limits.cu", 1024, 0, 256}, 2, 32000, 1024 * 16.0},
     {{"l2_limit", "limits.cu", 32, 8 * 16384 + 256, 256}, 1, 15000, 16384}};
 
 struct Limits {
@@ -50,9 +50,8 @@ inline Limits measure_limits(CudaDevice& gpu) {
   return limits;
 }
 
-// What a step needs: one of the units that multiply, and for each byte that it reads from shared
-// memory (in accesses of 128 bytes, as the memory counts) and from L2 so many operations; 0: reads
-// little there.
+// What a step needs: one of the units that multiply, and a byte of shared memory (in accesses of
+// 128, as the memory counts) and of L2 for each so many operations; 0: little of it.
 struct Needs {
   Unit unit;
   double per_shared_byte = 0, per_l2_byte = 0;

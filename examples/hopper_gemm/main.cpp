@@ -17,36 +17,22 @@ using namespace ladder;
 namespace {
 
 struct Options {
-  int rounds = 5;
+  int rounds = 9;
   int step = 0;  // all
   std::string svg;
   bool wants(int number) const { return step == 0 || step == number; }
 };
 
-// In 10^12 operations a second; 0 where the library is not.
-double cublaslt_rate(CudaDevice& gpu, const Product& product, const weft::BufferPtr& c) {
+// 0 where the library is not.
+double climb_peer(CudaDevice& gpu, const Product& product, Ladder& ladder) {
   weft::bench::CublasLt lt;
   if (!lt.load()) return 0;
-  const weft::kernels::Matmul p = product.params(c->data());
-  const weft::bench::LtMatmul peer(lt, gpu.stream(), p);
-  constexpr int launches = 10;
-  std::vector<double> rates;
-  for (int round = 0; round < 5; ++round) {
-    const double ms = weft::bench::milliseconds(gpu.stream(), [&] {
-      for (int i = 0; i < launches; ++i) peer.run(gpu.stream(), p);
-    });
-    rates.push_back(Product::operations * launches / ms / 1e9);
-  }
-  return weft::bench::median(rates);
-}
-
-std::string picture(const Ladder& ladder, double peer) {
-  weft::Plot plot{.title = "One product, nine ways", .x = {.label = "step"}};
-  plot.y = {.label = "10^12 operations a second", .log = true};
-  plot.series = {{.label = "measured", .x = ladder.numbers, .y = ladder.measured, .points = true},
-                 {.label = "what its roof allows", .x = ladder.numbers, .y = ladder.roofs}};
-  if (peer > 0) plot.references = {{"cuBLASLt", peer}};
-  return plot.svg();
+  const auto matmul = product.params(ladder.expected()->data());
+  const weft::bench::LtMatmul peer(lt, gpu.stream(), matmul);
+  return ladder
+      .climb(peer_step, {"cuBLASLt", {wgmma_unit}, true, "the best of its heuristics"},
+             [&](std::byte* c) { peer.run(gpu.stream(), product.params(c)); })
+      .rate;
 }
 
 void climb_product(CudaDevice& gpu, const Limits& limits, const Options& o) {
@@ -54,11 +40,18 @@ void climb_product(CudaDevice& gpu, const Limits& limits, const Options& o) {
   Ladder ladder(gpu, limits, Product::operations, int64_t(n) * n, product.library(), o.rounds);
   product.check(ladder.expected());
   std::printf("C = A B turned, %d x %d x %d, bf16, in 10^12 operations a second\n", n, n, n);
-  for (int step = 1; step <= library_step; ++step)
-    if (o.wants(step)) ladder.climb(step, product_steps[step], product.run(step));
-  const double peer = cublaslt_rate(gpu, product, ladder.expected());
-  std::printf("   cuBLASLt            %6.1f\n", peer);
-  if (!o.svg.empty()) weft::write_file_atomic(o.svg, std::string_view(picture(ladder, peer)));
+  weft::Plot plot{.title = "One product, nine ways", .x = {.label = "step"}};
+  plot.y = {.label = "10^12 operations a second", .log = true};
+  plot.series = {{.label = "measured", .points = true}, {.label = "what its roof allows"}};
+  for (int step = 1; step <= library_step; ++step) {
+    if (!o.wants(step)) continue;
+    const Ladder::Reached reached = ladder.climb(step, product_steps[step], product.run(step));
+    plot.series[0].x.push_back(step), plot.series[0].y.push_back(reached.rate);
+    plot.series[1].x.push_back(step), plot.series[1].y.push_back(reached.roof);
+  }
+  const double peer = o.wants(peer_step) ? climb_peer(gpu, product, ladder) : 0;
+  if (peer > 0) plot.references = {{"cuBLASLt", peer}};
+  if (!o.svg.empty()) weft::write_file_atomic(o.svg, std::string_view(plot.svg()));
 }
 
 void climb_attention(CudaDevice& gpu, const Limits& limits, const Options& o) {
@@ -68,8 +61,8 @@ void climb_attention(CudaDevice& gpu, const Limits& limits, const Options& o) {
   std::printf("attention, causal, %d sequences of %d, %d heads of %d\n", sequences, length, heads,
               head_dim);
   for (int step = 0; step < 3; ++step)
-    if (o.wants(library_step + 1 + step))
-      ladder.climb(library_step + 1 + step, attention_steps[step], attention.run(step));
+    if (o.wants(peer_step + 1 + step))
+      ladder.climb(peer_step + 1 + step, attention_steps[step], attention.run(step));
 }
 
 void print_limits(const Limits& limits) {
@@ -91,8 +84,9 @@ void compile_and_report(const KernelFile& kernel) {
   const weft::cuda::KernelCache cache(weft::cuda::KernelCache::default_folder());
   const weft::cuda::KernelBinary binary = weft::cuda::compile(source_of(kernel), cache);
   const weft::cuda::KernelReport r = report_of(kernel.function, binary.log);
-  std::printf("%-13s %4d threads, %3d registers, %6d bytes of shared memory\n", kernel.function,
-              kernel.threads, r.registers, r.static_shared_bytes + kernel.shared_bytes);
+  std::printf("%-13s %4d threads, %3d registers, %6d bytes of shared memory\n",
+              kernel.function.c_str(), kernel.threads, r.registers,
+              r.static_shared_bytes + kernel.shared_bytes);
   WEFT_CHECK(r.spill_bytes == 0 && !binary.report.serialised, "{} spills or waits for itself:\n{}",
              kernel.function, binary.log);
 }
@@ -103,7 +97,7 @@ void compile_all(const std::string& no_gpu) {
   if (!weft::cuda::compiler_found(&reason))
     return void(std::printf("skipped: %s\n", reason.c_str()));
   std::printf("so the kernels are only compiled:\n");
-  for (int step = 1; step < library_step; ++step) compile_and_report(product_kernels[step]);
+  for (int step = 1; step < library_step; ++step) compile_and_report(product_kernel(step));
   for (const KernelFile& kernel : attention_kernels) compile_and_report(kernel);
   for (const UnitLoop& loop : unit_loops) compile_and_report(loop.kernel);
 }
@@ -125,8 +119,8 @@ void run(const Options& o) {
   std::printf("%s\n", gpu.description().c_str());
   const Limits limits = measure_limits(gpu);
   print_limits(limits);
-  if (o.step <= library_step) climb_product(gpu, limits, o);
-  if (o.step == 0 || o.step > library_step) climb_attention(gpu, limits, o);
+  if (o.step <= peer_step) climb_product(gpu, limits, o);
+  if (o.step == 0 || o.step > peer_step) climb_attention(gpu, limits, o);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // 8 x 8 sums a thread, in registers: 16 numbers from shared memory serve 64 multiply-adds. Tiles
-// are kept turned, [k][row], so that a thread reads four neighbours at once. From here on it is the
-// multipliers that cannot go faster.
+// are kept turned, [k][row], so that a thread reads four neighbours at once. The multipliers
+// themselves are now what limits.
 #include "examples/hopper_gemm/tiles.cuh"
 
 constexpr Shape s = shapes[3];  // 128 x 128 of C, 256 threads

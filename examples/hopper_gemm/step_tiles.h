@@ -15,7 +15,7 @@ constexpr Shape shapes[] = {{},                      // steps count from 1
                             {32, 32, 1024},          // one thread an element
                             {32, 32, 1024},          // tiles in shared memory
                             {128, 128, 256},         // tiles in registers
-                            {128, 128, 256, 3},      // mma.sync
+                            {128, 128, 128, 3},      // mma.sync
                             {128, 128, 256, 3},      // wgmma
                             {128, 128, 256, 3},      // the copy engine
                             {128, 256, 288, 4},      // a warp that feeds two warpgroups
