@@ -1,7 +1,7 @@
 // weft bench gemm | attention | train | decode | dispatch: how fast this machine runs the parts of
 // a model, each beside its limit. The programs under bench/ go further and set the peers beside
 // them.
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -110,28 +110,32 @@ train::TrainConfig gpt2_124m(int64_t batch = 4, int64_t context = 64) {
   return c;
 }
 
-// Where the time of one step goes, by op and shape of its first result.
-void print_profile(Executable& executable, const std::function<void()>& step) {
+// Where the time of one step goes, by op and shape of its first result: each kernel's median.
+void print_profile(Executable& executable, int64_t steps, const std::function<void()>& step) {
+  std::map<const GraphNode*, std::vector<double>> times;
+  executable.observe(
+      [&](const GraphNode& node, double seconds) { times[&node].push_back(seconds); });
+  const double whole = median_seconds(steps - 1, step);
+  executable.observe({});
   std::map<std::string, std::pair<int, double>> spent;
   double total = 0;
-  executable.observe([&](const GraphNode& node, double seconds) {
-    std::string letters = node.attrs.has("letters") ? " " + node.attrs.text("letters") : "";
-    auto& [count, sum] = spent[std::string(node.op->name) + letters + " " +
-                               executable.graph().values[size_t(node.out[0])].str()];
-    ++count, sum += seconds, total += seconds;
-  });
-  constexpr int steps = 5;
-  for (int i = 0; i < steps; ++i) step();
-  executable.observe({});
+  for (auto& [node, seconds] : times) {
+    std::nth_element(seconds.begin(), seconds.begin() + steps / 2, seconds.end());
+    const double median = seconds[size_t(steps / 2)];
+    auto& [count, sum] =
+        spent[std::string(node->op->name) +
+              (node->attrs.has("letters") ? " " + node->attrs.text("letters") : "") + " " +
+              executable.graph().values[size_t(node->out[0])].str()];
+    ++count, sum += median, total += median;
+  }
   std::vector<std::pair<double, std::string>> rows;
   for (const auto& [name, s] : spent)
-    rows.emplace_back(s.second, format("{:4} x  {}", s.first / steps, name));
+    rows.emplace_back(s.second, format("{:4} x  {}", s.first, name));
   std::sort(rows.rbegin(), rows.rend());
   for (const auto& [seconds, name] : rows)
-    std::printf("  %6.2f%%  %9s  %s\n", 100 * seconds / total,
-                format_duration(seconds / steps).c_str(), name.c_str());
-  std::printf("  kernels %zu, together %s\n", executable.kernel_count(),
-              format_duration(total / steps).c_str());
+    std::printf("  %6.2f%%  %9.0f us  %s\n", 100 * seconds / total, 1e6 * seconds, name.c_str());
+  std::printf("  kernels %zu, together %.0f us of a step's %.0f us\n", executable.kernel_count(),
+              1e6 * total, 1e6 * whole);
 }
 
 void bench_train(const BenchOptions& o) {
@@ -148,11 +152,12 @@ void bench_train(const BenchOptions& o) {
                            default_device(), samples);
     int64_t step = 0;
     const auto one_step = [&] { stepper.run(step, step * config.batch), ++step; };
-    const double s = median_seconds(config.model.layers > 4 ? 3 : o.runs * 5, one_step);
+    const int64_t runs = config.model.layers > 4 ? 3 : o.runs * 5;
+    const double s = median_seconds(runs, one_step);
     const std::string shape = format("{} layers of {}, {} x {}", config.model.layers,
                                      config.model.width, config.batch, config.model.context);
     row(o.output, "train " + o.dtype, shape, s, double(config.tokens_per_step()) / s, "tokens/s");
-    if (o.profile) print_profile(*stepper.executable(), one_step);
+    if (o.profile) print_profile(*stepper.executable(), runs, one_step);
   }
 }
 
@@ -188,7 +193,7 @@ void bench_decode_of(const BenchOptions& o, const char* name, const models::Mode
     row(o.output, "  reading the weights", shape, bytes / read_rate, 100 * bytes / read_rate / s,
         "% of the time");
     if (o.profile)
-      print_profile(*runner.executable(), [&] {
+      print_profile(*runner.executable(), o.runs, [&] {
         const engine::Chunk chunk{0, position, {&token, 1}, 1};
         runner.run({&chunk, 1}), ++position;
       });
