@@ -19,7 +19,7 @@ class EpilogueFusion {
       else if (g_.nodes[i].op == &add_op)
         add(i);
       else if (g_.nodes[i].op == &mul_op)
-        gelu_grad(i);
+        times_slope(i);
     }
     std::vector<GraphNode> out;
     for (size_t i = 0; i < g_.nodes.size(); ++i)
@@ -33,37 +33,43 @@ class EpilogueFusion {
     return d >= 0 && g_.nodes[size_t(d)].op == &op ? d : -1;
   }
 
-  // gelu(product): the product's kernel gives gelu's result, and its own too when that is read
-  // elsewhere. The fused node stands where the product stood, since others may read the product
-  // before gelu.
+  // gelu(product): the product's kernel gives gelu's result, and its slope when that is the one
+  // other thing wanted of the product.
   void gelu(size_t i) {
     const ValueId pre = g_.nodes[i].in[0];
     const int d = producer(pre, matmul_op);
     if (d < 0 || g_.nodes[size_t(d)].attrs.has("gelu") || g_.nodes[size_t(d)].attrs.has("residual"))
       return;
+    const int slope = uses_[size_t(pre)] == 2 ? reader(pre, gelu_grad_op) : -1;
+    if (uses_[size_t(pre)] != (slope < 0 ? 1 : 2)) return;
     GraphNode& product = g_.nodes[size_t(d)];
-    const ValueId result = g_.nodes[i].out[0];
     product.attrs.set("gelu", int64_t(1));
-    product.out = {result};
-    if (uses_[size_t(pre)] > 1) {
-      product.attrs.set("keep", int64_t(1));
-      product.out = {result, pre};
-    }
-    defs_[size_t(result)] = d;
+    product.out = {g_.nodes[i].out[0]};
     gone_[i] = true;
+    if (slope >= 0) {
+      product.attrs.set("slope", int64_t(1));
+      product.out.push_back(g_.nodes[size_t(slope)].out[0]);
+      gone_[size_t(slope)] = true;
+    }
+    for (const ValueId v : product.out) defs_[size_t(v)] = d;
+  }
+  int reader(ValueId v, const Op& op) const {
+    for (size_t i = 0; i < g_.nodes.size(); ++i)
+      if (g_.nodes[i].op == &op && g_.nodes[i].in[0] == v) return int(i);
+    return -1;
   }
 
-  // product * gelu'(x), nothing but these reading them: the product moves down to here.
-  void gelu_grad(size_t i) {
+  // product * gelu's slope, nothing else reading the product, which moves down to here.
+  void times_slope(size_t i) {
     for (const size_t side : {size_t(0), size_t(1)}) {
       const ValueId gradient = g_.nodes[i].in[side], slope = g_.nodes[i].in[1 - side];
-      const int d = producer(gradient, matmul_op), s = producer(slope, gelu_grad_op);
-      if (d < 0 || s < 0 || uses_[size_t(gradient)] != 1 || uses_[size_t(slope)] != 1) continue;
+      const int d = producer(gradient, matmul_op), s = producer(slope, matmul_op);
+      if (d < 0 || s < 0 || uses_[size_t(gradient)] != 1) continue;
+      if (!g_.nodes[size_t(s)].attrs.has("slope") || g_.nodes[size_t(s)].out[1] != slope) continue;
       GraphNode fused = g_.nodes[size_t(d)];
       if (fused.in.size() != 2 || fused.out.size() != 1 || fused.attrs.has("gelu")) continue;
-      fused.attrs.set("gelu_grad", int64_t(1));
-      fused.in.push_back(g_.nodes[size_t(s)].in[0]);
-      gone_[size_t(s)] = true;
+      fused.attrs.set("by_slope", int64_t(1));
+      fused.in.push_back(slope);
       return move_down(size_t(d), i, std::move(fused));
     }
   }
@@ -82,8 +88,7 @@ class EpilogueFusion {
     const int d = producer(product_out, matmul_op);
     if (d < 0) return false;
     const GraphNode& product = g_.nodes[size_t(d)];
-    if (product.attrs.has("residual") || product.attrs.has("keep") || product.out.size() != 1)
-      return false;
+    if (product.attrs.has("residual") || product.out.size() != 1) return false;
     GraphNode fused = product;
     fused.attrs.set("residual", int64_t(1));
     fused.in.push_back(residual);

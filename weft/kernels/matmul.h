@@ -22,10 +22,10 @@ struct MatmulOperand {
 };
 
 // C[b][i][j] = sum over l of A[b][i][l] B[b][l][j], 0 <= i < m, j < n, l < k, then, each step
-// rounding to `out`: v = sum + bias (added in f32); pre_activation = v; v = activation(v);
-// v = v + residual; C = v. Of a gradient: v = sum; v = v activation'(pre_activation); C = v.
+// rounding to `out`: v = sum + bias (added in f32); slope = activation'(v), v = activation(v);
+// v = v + residual; C = v. Of a gradient: v = sum; v = v slope; C = v.
 struct Matmul {
-  enum Activation { none, gelu_tanh, gelu_tanh_grad };
+  enum Activation { none, gelu_tanh, times_slope };
 
   int64_t batch = 1, m = 0, n = 0, k = 0;
   DType in = DType::bf16;   // of A, B and bias: bf16 or f32; f64 through ref
@@ -36,8 +36,8 @@ struct Matmul {
   int64_t c_row_stride = 0, c_batch_stride = 0;
   bool accumulate = false;         // the sum starts from C; only with out = accumulator(in)
   const void* bias = nullptr;      // [n], or null
-  void* pre_activation = nullptr;  // C's strides, or null: not wanted; of a gradient it is read
   Activation activation = none;
+  void* slope = nullptr;  // C's strides, or null: not wanted; times_slope reads it
   const void* residual = nullptr;  // m rows, n columns, or null
   int64_t residual_row_stride = 0, residual_batch_stride = 0;
   void* scratch = nullptr;  // matmul_scratch_bytes; ref needs none

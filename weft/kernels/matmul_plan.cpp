@@ -19,8 +19,8 @@ void check(const Matmul& p) {
              dtype_name(p.out));
   WEFT_CHECK(!p.accumulate || p.out == DType::f32, "out {}", dtype_name(p.out));
   WEFT_CHECK(!p.a.packed);
-  WEFT_CHECK(p.activation != Matmul::gelu_tanh_grad ||
-             (p.pre_activation && !p.bias && !p.residual));
+  WEFT_CHECK(p.activation != Matmul::none || !p.slope);
+  WEFT_CHECK(p.activation != Matmul::times_slope || (p.slope && !p.bias && !p.residual));
   WEFT_CHECK(p.a.col_stride == 1 || p.a.row_stride == 1 || p.k <= 1 || p.m <= 1,
              "strides of A {} {}", p.a.row_stride, p.a.col_stride);
   WEFT_CHECK(p.b.packed || p.b.col_stride == 1 || p.b.row_stride == 1 || p.k <= 1 || p.n <= 1,

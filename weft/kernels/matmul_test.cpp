@@ -36,7 +36,7 @@ template <class In, class Out>
 struct Case {
   Sizes s;
   Form form;
-  bool packed = false, bias = false, pre = false, gelu = false, slope = false, residual = false,
+  bool packed = false, bias = false, gelu = false, keep = false, times = false, residual = false,
        add = false;
   int64_t gap = 0;
   std::vector<In> a, b, bias_values;
@@ -69,7 +69,7 @@ struct Case {
     p.accumulate = add;
     if (bias) p.bias = bias_values.data();
     if (gelu) p.activation = Matmul::gelu_tanh;
-    if (slope) p.activation = Matmul::gelu_tanh_grad;
+    if (times) p.activation = Matmul::times_slope;
     if (residual) p.residual = residual_values.data();
     p.residual_row_stride = c_row(), p.residual_batch_stride = c_batch();
     return p;
@@ -78,7 +78,7 @@ struct Case {
 
 template <class Out>
 struct Result {
-  std::vector<Out> c, pre;
+  std::vector<Out> c, slope;
 };
 
 // Bytes with a guard behind them, filled with NaN: what a kernel must not read or overrun.
@@ -115,7 +115,7 @@ Result<Out> run(CpuDevice& cpu, const Case<In, Out>& x) {
   Matmul p = x.params();
   Result<Out> result{x.start, x.start};
   p.c = result.c.data();
-  if (x.pre || x.slope) p.pre_activation = result.pre.data();
+  if (x.keep || x.times) p.slope = result.slope.data();
   BufferPtr keep;
   if (x.packed) {
     const Scratch packed = packed_b<In>(cpu, x.s, p.b);
@@ -168,9 +168,9 @@ void model_element(const Case<In, Out>& x, int64_t batch, int64_t i, int64_t j,
                         x.s.k, x.add ? float(x.start[at]) : 0.0f);
   if (x.bias) sum = sum + float(x.bias_values[size_t(j)]);
   Out v(sum);
-  if (x.pre) result.pre[at] = v;
+  if (x.keep) result.slope[at] = Out(model_gelu<Out>(float(v), true));
   if (x.gelu) v = Out(model_gelu<Out>(float(v)));
-  if (x.slope) v = Out(float(v) * float(Out(model_gelu<Out>(float(x.start[at]), true))));
+  if (x.times) v = Out(float(v) * float(x.start[at]));
   if (x.residual) v = Out(float(v) + float(x.residual_values[at]));
   result.c[at] = v;
 }
@@ -199,7 +199,7 @@ void expect_model_everywhere(Case<In, Out> x) {
       x.packed = packed;
       const Result<Out> got = run(*cpu, x);
       if (want.c.empty()) want = model(x, got);
-      ASSERT_TRUE(same_bits(got.c, want.c) && same_bits(got.pre, want.pre))
+      ASSERT_TRUE(same_bits(got.c, want.c) && same_bits(got.slope, want.slope))
           << x.form.name << ", m " << x.s.m << " n " << x.s.n << " k " << x.s.k << " batch "
           << x.s.batch << (packed ? ", packed, " : ", ") << cpu->description();
     }
@@ -298,12 +298,12 @@ void try_epilogues() {
   for (int bits = 0; bits < 16; ++bits)
     for (const Sizes& s : {Sizes{33, 50, 40}, {1, 40, 40}, {70, 64, 96, 2}}) {
       Case<In, Out> x(s, forms[0], bits % 3);
-      x.bias = bits & 1, x.pre = bits & 2, x.gelu = bits & 4, x.residual = bits & 8;
+      x.bias = bits & 1, x.gelu = bits & 2, x.keep = (bits & 6) == 6, x.residual = bits & 8;
       expect_model_everywhere(x);
     }
   for (const Sizes& s : {Sizes{33, 50, 40}, {70, 64, 160, 2}}) {
     Case<In, Out> x(s, forms[0], 1);
-    x.slope = true;
+    x.times = true;
     expect_model_everywhere(x);
   }
 }

@@ -53,12 +53,12 @@ Types infer_matmul(const Types& in, const Attrs& attrs) {
                in[next].dtype == in[0].dtype,
            "linear", "the bias {} does not fit the result {}", in[next].str(), out.str()),
         ++next;
-  for (const char* extra : {"residual", "gelu_grad"})
+  for (const char* extra : {"residual", "by_slope"})
     if (flag(attrs, extra))
       expect(in[next] == out, "matmul", "the {} {} does not fit the result {}", extra,
              in[next].str(), out.str()),
           ++next;
-  if (flag(attrs, "keep")) return {out, out};
+  if (flag(attrs, "slope")) return {out, out};
   return {out};
 }
 
@@ -155,10 +155,10 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
     p.residual = l.in[next++].data, p.residual_row_stride = p.c_row_stride,
     p.residual_batch_stride = p.c_batch_stride;
   if (flag(l.attrs, "gelu")) p.activation = kernels::Matmul::gelu_tanh;
-  if (flag(l.attrs, "keep")) p.pre_activation = l.out[1].data;
-  if (flag(l.attrs, "gelu_grad"))
-    p.activation = kernels::Matmul::gelu_tanh_grad,
-    p.pre_activation = const_cast<void*>(static_cast<const void*>(l.in[next++].data));
+  if (flag(l.attrs, "slope")) p.slope = l.out[1].data;
+  if (flag(l.attrs, "by_slope"))
+    p.activation = kernels::Matmul::times_slope,
+    p.slope = const_cast<void*>(static_cast<const void*>(l.in[next++].data));
   p.scratch = l.scratch;
   return p;
 }

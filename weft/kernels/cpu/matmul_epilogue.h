@@ -33,20 +33,14 @@ struct Place {
 };
 
 // What may happen to a sum, in this order; or, of a gradient, the last alone.
-enum EpiloguePart {
-  add_bias = 1,
-  keep_value = 2,
-  apply_gelu = 4,
-  add_residual = 8,
-  times_gelu_slope = 16
-};
+enum EpiloguePart { add_bias = 1, apply_gelu = 2, keep_slope = 4, add_residual = 8, by_slope = 16 };
 
 // The rows of a finished block, one after the other. `parts`: of EpiloguePart, known when compiled;
 // `all`: every one of the 32 columns is there.
 template <class In, class Out>
 struct EpilogueRows {
   const float* sums;
-  Out *c, *pre_activation;
+  Out *c, *slope;
   const In* bias;
   const Out* residual;
   int64_t c_stride, residual_stride;
@@ -57,7 +51,7 @@ struct EpilogueRows {
     finish<parts, all>(0);
     if (all || columns > 16) finish<parts, all>(16);
     sums += block_stride, c += c_stride;
-    if constexpr (parts & (keep_value | times_gelu_slope)) pre_activation += c_stride;
+    if constexpr (parts & (keep_slope | by_slope)) slope += c_stride;
     if constexpr (parts & add_residual) residual += residual_stride;
   }
 
@@ -67,12 +61,12 @@ struct EpilogueRows {
     const int n = columns - column;
     F32x16 v = F32x16::load(sums + column);
     if constexpr (parts & add_bias) v = v + load<all>(bias + column, n);
-    if constexpr (parts & keep_value) store<all>(v, pre_activation + column, n);
-    if constexpr (parts & apply_gelu) v = gelu_tanh<Out>(rounded<Out>(v));
-    if constexpr (parts & times_gelu_slope) {
-      const F32x16 slope = gelu_tanh_grad<Out>(load<all>(pre_activation + column, n));
-      v = rounded<Out>(v) * rounded<Out>(slope);
+    if constexpr (parts & apply_gelu) {
+      const WithSlope y = gelu_with_slope<Out>(rounded<Out>(v));
+      if constexpr (parts & keep_slope) store<all>(y.slope, slope + column, n);
+      v = y.value;
     }
+    if constexpr (parts & by_slope) v = rounded<Out>(v) * load<all>(slope + column, n);
     if constexpr (parts & add_residual) v = rounded<Out>(v) + load<all>(residual + column, n);
     store<all>(v, c + column, n);
   }
@@ -91,11 +85,11 @@ class Epilogue {
   Epilogue(const Matmul& params, int64_t batch)
       : p_(params),
         batch_(batch),
-        parts_(p_.activation == Matmul::gelu_tanh_grad
-                   ? times_gelu_slope
-                   : (p_.bias ? add_bias : 0) | (p_.pre_activation ? keep_value : 0) |
+        parts_(p_.activation == Matmul::times_slope
+                   ? by_slope
+                   : (p_.bias ? add_bias : 0) |
                          (p_.activation == Matmul::gelu_tanh ? apply_gelu : 0) |
-                         (p_.residual ? add_residual : 0)) {}
+                         (p_.slope ? keep_slope : 0) | (p_.residual ? add_residual : 0)) {}
 
   Out* c(int64_t row, int64_t column) const { return static_cast<Out*>(p_.c) + at(row, column); }
   // Only conversion.
@@ -110,8 +104,7 @@ class Epilogue {
                                p_.c_row_stride,
                                p_.residual_row_stride,
                                x.columns};
-    if (p_.pre_activation)
-      r.pre_activation = static_cast<Out*>(p_.pre_activation) + at(x.row, x.column);
+    if (p_.slope) r.slope = static_cast<Out*>(p_.slope) + at(x.row, x.column);
     if (p_.bias) r.bias = static_cast<const In*>(p_.bias) + x.column;
     if (p_.residual)
       r.residual = static_cast<const Out*>(p_.residual) + batch_ * p_.residual_batch_stride +
@@ -120,13 +113,14 @@ class Epilogue {
   }
 
   // Asks for what store_block will read and write, long before: its rows lie a stride apart, which
-  // no prefetcher follows. Inlined: GCC 12 drops calls of a function that does nothing but prefetch.
+  // no prefetcher follows. Inlined: GCC 12 drops calls of a function that does nothing but
+  // prefetch.
   [[gnu::always_inline]] void fetch(const Place& place) const {
     const EpilogueRows<In, Out> r = rows(nullptr, place);
     for (int64_t i = 0; i < place.rows; ++i) {
       __builtin_prefetch(r.c + i * r.c_stride, 1);
       if (sizeof(Out) == 4) __builtin_prefetch(r.c + i * r.c_stride + 16, 1);
-      if (r.pre_activation) __builtin_prefetch(r.pre_activation + i * r.c_stride, 1);
+      if (r.slope) __builtin_prefetch(r.slope + i * r.c_stride, 1);
       if (r.residual) __builtin_prefetch(r.residual + i * r.residual_stride);
     }
   }
@@ -143,7 +137,7 @@ class Epilogue {
   }
 
   void store_block(const float* sums, const Place& place) const {
-    store_parts(rows(sums, place), place, std::make_integer_sequence<int, times_gelu_slope + 1>());
+    store_parts(rows(sums, place), place, std::make_integer_sequence<int, by_slope + 1>());
   }
 
   // C as the start of the sums; zeros past its edges.

@@ -118,8 +118,8 @@ class Product {
       };
       if (whole &&
           epilogue_.template with_parts<0, add_bias, add_residual, add_bias | add_residual,
-                                        add_bias | apply_gelu, add_bias | keep_value | apply_gelu,
-                                        times_gelu_slope>(beside))
+                                        add_bias | apply_gelu, add_bias | apply_gelu | keep_slope,
+                                        by_slope>(beside))
         return shift_queue();
     }
 #endif

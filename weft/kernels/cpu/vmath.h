@@ -162,18 +162,34 @@ inline F32x16 gated_grad(F32x16 x, F32x16 w, F32x16 slope) {
 
 // gelu(x) = 0.5 x (1 + tanh(w / 2)) = x / (1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3).
 // Below -10 it is below the normal range, beyond 16 the slope has reached its limit; clamping there
-// avoids infinity times zero.
+// avoids infinity times zero. In bf16 both come from one exponential and one division.
 constexpr float gelu_1 = 1.59576912f, gelu_3 = 0.0713548163f;
+struct WithSlope {
+  F32x16 value, slope;
+};
 
+[[gnu::always_inline]] inline WithSlope gelu_with_slope(F32x16 x, const float*) {
+  const F32x16 a = max(F32x16(-16.0f), x), b = min(F32x16(16.0f), a), b2 = b * b;
+  return {gated<float>(a, a * fma(a * a, gelu_3, gelu_1)),
+          gated_grad<float>(b, b * fma(b2, gelu_3, gelu_1), fma(b2, 3.0f * gelu_3, gelu_1))};
+}
+[[gnu::always_inline]] inline WithSlope gelu_with_slope(F32x16 x, const bf16*) {
+  const F32x16 a = max(F32x16(-10.0f), x), b = min(F32x16(16.0f), a), b2 = b * b;
+  const F32x16 e = exp_negative<bf16>(b * fma(b2, gelu_3, gelu_1));
+  const F32x16 s = F32x16(1.0f) / (F32x16(1.0f) + e);  // and 1 - s = e s
+  return {a * s, fma(b * fma(b2, 3.0f * gelu_3, gelu_1), e * s * s, s)};
+}
+template <class T>
+[[gnu::always_inline]] inline WithSlope gelu_with_slope(F32x16 x) {
+  return gelu_with_slope(x, static_cast<const T*>(nullptr));
+}
 template <class T>
 inline F32x16 gelu_tanh(F32x16 x) {
-  const F32x16 b = max(F32x16(sizeof(T) == 2 ? -10.0f : -16.0f), x);
-  return gated<T>(b, b * fma(b * b, gelu_3, gelu_1));
+  return gelu_with_slope<T>(x).value;
 }
 template <class T>
 inline F32x16 gelu_tanh_grad(F32x16 x) {
-  const F32x16 b = min(F32x16(16.0f), max(F32x16(-16.0f), x)), b2 = b * b;
-  return gated_grad<T>(b, b * fma(b2, gelu_3, gelu_1), fma(b2, 3.0f * gelu_3, gelu_1));
+  return gelu_with_slope<T>(x).slope;
 }
 
 // x sigmoid(x). Far below zero it has reached zero; clamping there avoids infinity over infinity.

@@ -40,8 +40,8 @@ void check_supported(const Matmul& p) {
   if (p.in != DType::bf16 || (p.out != DType::bf16 && p.out != DType::f32))
     user_error("{}: on the GPU operands are bf16 and results bf16 or f32, got {} and {}", shape,
                dtype_name(p.in), dtype_name(p.out));
-  if (p.batch != 1 || p.pre_activation || p.residual || p.a.packed || p.b.packed)
-    user_error("{}: batches, pre_activation, residual and packed operands are not for the GPU yet",
+  if (p.batch != 1 || p.slope || p.residual || p.a.packed || p.b.packed)
+    user_error("{}: batches, slopes, residual and packed operands are not for the GPU yet",
                shape);
   if (p.activation != Matmul::none && p.activation != Matmul::gelu_tanh)
     user_error("{}: this activation is not for the GPU yet", shape);

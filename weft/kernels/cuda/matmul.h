@@ -11,7 +11,7 @@
 // overwritten (the copy engine's doing).
 //
 // Pointers are device pointers. What the hardware or this kernel cannot take throws Error(user)
-// before anything is launched: other types, batches, pre_activation, residual, an address or a row
+// before anything is launched: other types, batches, slopes, residual, an address or a row
 // that is no multiple of 16 bytes.
 #pragma once
 #include "weft/device/cuda/cuda_device.h"

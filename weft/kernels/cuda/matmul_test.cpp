@@ -347,7 +347,7 @@ TEST_F(CudaMatmul, WhatItCannotTakeIsRefusedByName) {
   p.a.row_stride = 20;
   EXPECT_ERROR(user, "multiples of 8", matmul(gpu_->stream(), p));
   p = x.params();
-  p.activation = Matmul::gelu_tanh_grad;
+  p.activation = Matmul::times_slope;
   EXPECT_ERROR(user, "this activation", matmul(gpu_->stream(), p));
   p = x.params();
   p.accumulate = true;

@@ -20,12 +20,12 @@ template <class T, class Out>
 Out finish(const Matmul& p, double sum, int64_t j, int64_t at, int64_t residual_at) {
   if (p.bias) sum += wide(static_cast<const T*>(p.bias)[j]);
   Out v = narrow<Out>(sum);
-  if (p.activation == Matmul::gelu_tanh_grad) {
-    const Out slope = narrow<Out>(gelu_tanh_grad(wide(static_cast<Out*>(p.pre_activation)[at])));
-    return narrow<Out>(wide(v) * wide(slope));
+  Out* slope = static_cast<Out*>(p.slope) + at;
+  if (p.activation == Matmul::times_slope) return narrow<Out>(wide(v) * wide(*slope));
+  if (p.activation == Matmul::gelu_tanh) {
+    if (p.slope) *slope = narrow<Out>(gelu_tanh_grad(wide(v)));
+    v = narrow<Out>(gelu_tanh(wide(v)));
   }
-  if (p.pre_activation) static_cast<Out*>(p.pre_activation)[at] = v;
-  if (p.activation == Matmul::gelu_tanh) v = narrow<Out>(gelu_tanh(wide(v)));
   if (p.residual) v = narrow<Out>(wide(v) + wide(static_cast<const Out*>(p.residual)[residual_at]));
   return v;
 }
