@@ -73,7 +73,7 @@ void Executable::resolve() {
     if (!n.op->view || copied_[i]) continue;
     resolve_view(n);
   }
-  views_.clear();
+  views_.clear(), base_.clear();
   for (Step& step : steps_) {
     step.views = views_.size();
     for (const ValueId v : step.node.in) views_.push_back(view_of(v));
@@ -326,12 +326,28 @@ BufferPtr Executable::output_buffer(size_t output, int64_t bytes) {
   return given.back();
 }
 
+// Where the arguments of all steps lie.
+void Executable::point_views() {
+  View* view = views_.data();
+  const auto point = [&](ValueId v) {
+    if (v != no_value)
+      view->data = base_[size_t(values_[size_t(v)].storage)] + values_[size_t(v)].offset;
+    ++view;
+  };
+  for (const Step& step : steps_) {
+    for (const ValueId v : step.node.in) point(v);
+    for (const ValueId v : step.node.out) point(v);
+  }
+}
+
 // Does nobody but the array (and the list of buffers handed out) hold its bytes?
 bool Executable::is_sole_owner(const Array& array) const {
+  if (array.data() != array.buffer()->data()) return false;
   long expected = 1;
+  if (array.buffer().use_count() == expected) return true;
   for (const std::vector<BufferPtr>& given : given_)
     expected += std::ranges::count(given, array.buffer());
-  return array.buffer().use_count() == expected && array.data() == array.buffer()->data();
+  return array.buffer().use_count() == expected;
 }
 
 std::vector<Array> Executable::run(std::vector<Array> inputs) {
@@ -356,18 +372,14 @@ std::vector<Array> Executable::run(std::vector<Array> inputs) {
     else
       base[i] = (output_buffers[size_t(s.index)] = output_buffer(size_t(s.index), s.bytes))->data();
   }
+  if (base != base_) {  // a training loop's buffers are the same in every step
+    base_ = std::move(base);
+    point_views();
+  }
   Stream& stream = device_.stream();
-  for (Step& step : steps_) {
-    View* view = views_.data() + step.views;
-    const auto point = [&](ValueId v) {
-      if (v != no_value)
-        view->data = base[size_t(values_[size_t(v)].storage)] + values_[size_t(v)].offset;
-      ++view;
-    };
-    for (const ValueId v : step.node.in) point(v);
-    for (const ValueId v : step.node.out) point(v);
+  for (const Step& step : steps_) {
     const Launch launch =
-        launch_of(step, step.scratch < 0 ? nullptr : base[size_t(step.scratch)], stream);
+        launch_of(step, step.scratch < 0 ? nullptr : base_[size_t(step.scratch)], stream);
     if (!observer_) {
       step.kernel->launch(launch);
       continue;

@@ -86,6 +86,7 @@ class Executable {
   View view_of(ValueId v) const;
   Launch launch_of(const Step& step, std::byte* scratch, Stream& stream) const;
   void bind(const std::vector<Array>& inputs);
+  void point_views();
   bool is_sole_owner(const Array& array) const;
   BufferPtr output_buffer(size_t output, int64_t bytes);
 
@@ -99,11 +100,11 @@ class Executable {
   std::vector<Storage> storages_;
   std::vector<Step> steps_;
   std::vector<View> views_;  // the arguments of all steps, one after another
-  std::vector<ValueId> view_value_;
   std::vector<std::vector<BufferPtr>> given_;  // per output: buffers handed out before
   SymbolValues symbols_;
   bool at_maxima_ = false;  // while planning
   Arena arena_;
+  std::vector<std::byte*> base_;  // of the storages in the run before; empty: views_ are new
   Observer observer_;
 };
 

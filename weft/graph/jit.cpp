@@ -14,7 +14,11 @@ Tensor mark(const Tensor& t) {
 
 std::string signature(const Tensors& leaves) {
   std::string s;
-  for (const Tensor& t : leaves) s += t.type().str() + t.dims().max_shape().str();
+  for (const Tensor& t : leaves) {
+    const Dims& dims = t.dims();
+    s += {char(t.dtype()), char(dims.size())};
+    s.append(reinterpret_cast<const char*>(dims.data()), dims.size() * sizeof(Dim));
+  }
   return s;
 }
 

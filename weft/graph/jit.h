@@ -40,7 +40,7 @@ struct Traced {
 namespace detail {
 // The same tensor as a node of its own, to be differentiated with respect to.
 Tensor mark(const Tensor& t);
-std::string signature(const Tensors& leaves);
+std::string signature(const Tensors& leaves);  // of their types: a key, not a text
 std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholders,
                               std::vector<bool> donated, std::any result);
 // Evaluates the leaves, takes the donated ones away from their handles, runs.
