@@ -49,13 +49,40 @@ extern "C" __global__ void __launch_bounds__(256) read_all(const Four* from, u64
   for (; i < n; i += step) sum ^= from[i].x;
   if (sum == 0x12345678) *out = sum;
 }
+// The same through the copy engine: a ring of pieces in shared memory, that nobody looks at. It may
+// start when the launch before has begun.
+constexpr int pieces = 6, piece_bytes = 16384;
+__device__ __forceinline__ u32 shared_at(const void* p) { return u32(__cvta_generic_to_shared(p)); }
+extern "C" __global__ void __launch_bounds__(32) read_pieces(const Four* from, u64 n, u32* out) {
+  extern __shared__ Four ring[];
+  __shared__ u64 full[pieces];
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  if (threadIdx.x != 0) return;
+  for (int i = 0; i < pieces; ++i)
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_at(full + i)));
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  const u64 count = n * 16 / piece_bytes, mine = (count - blockIdx.x + gridDim.x - 1) / gridDim.x;
+  for (u64 i = 0; i < mine + pieces; ++i) {
+    const u32 barrier = shared_at(full + i % pieces);
+    if (i >= pieces)
+      asm volatile("{\n.reg .pred done;\nAGAIN:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+        "@done bra DONE;\nbra AGAIN;\nDONE:\n}" ::"r"(barrier), "r"(u32(i / pieces - 1) & 1) : "memory");
+    if (i >= mine) continue;
+    const char* at = (const char*)from + (blockIdx.x + i * gridDim.x) * piece_bytes;
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(piece_bytes) : "memory");
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+      "r"(shared_at(ring) + u32(i % pieces) * piece_bytes), "l"(at), "r"(piece_bytes), "r"(barrier) : "memory");
+  }
+  if (n == 0) *out = 0;
+}
 extern "C" __global__ void compare_bf16(const u16* a, const u16* b, u64 n, double* r) { compare(a, b, n, r); }
 extern "C" __global__ void compare_f32(const u32* a, const u32* b, u64 n, double* r) { compare(a, b, n, r); }
 )";
 }
 
-inline const CudaKernel& data_kernel(CudaDevice& gpu, const char* name) {
-  return gpu.kernel(name, 0, [&] {
+inline const CudaKernel& data_kernel(CudaDevice& gpu, const char* name, int shared_bytes = 0) {
+  return gpu.kernel(name, shared_bytes, [&] {
     cuda::KernelSource source;
     source.name = name;
     source.text = data_kernels();

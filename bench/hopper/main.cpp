@@ -6,7 +6,7 @@
 // GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention
 // of the head sizes in --heads, with the shipped chunk and those of --chunks, and its gradients for
 // those in --backward ("none": not at all); decode over a paged cache
-// and products with few rows, unless --decode none.
+// (--decode none) and products with few rows (--skinny none), with --try-skinny as --try.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -29,6 +29,7 @@ namespace {
 
 using kernels::Matmul;
 using kernels::cuda::MatmulSchedule;
+using kernels::cuda::SkinnySchedule;
 
 // y[m][n] = x[m][k] w[n][k] turned.
 struct Shape {
@@ -41,9 +42,9 @@ constexpr Shape shapes[] = {{4096, 4096, 4096},  {8192, 8192, 8192}, {8192, 2867
 struct Options {
   std::string shapes = "0,1,2,3,4,5,6", forms = "f,d,w,g", heads = "64,128", chunks,
               backward_heads = "64,128";
-  std::vector<std::string> tries;
+  std::vector<std::string> tries, skinny_tries;
   int rounds = 5;
-  bool decode = true;
+  bool decode = true, skinny = true;
 };
 
 Options parse(int argc, char** argv) {
@@ -60,10 +61,14 @@ Options parse(int argc, char** argv) {
       o.backward_heads = value;
     else if (flag == "--decode")
       o.decode = value != "none";
+    else if (flag == "--skinny")
+      o.skinny = value != "none";
     else if (flag == "--chunks")
       o.chunks = value;
     else if (flag == "--try")
       o.tries.push_back(value);
+    else if (flag == "--try-skinny")
+      o.skinny_tries.push_back(value);
     else if (flag == "--rounds")
       o.rounds = std::max(1, std::atoi(value.c_str()));
     else
@@ -89,21 +94,34 @@ std::vector<int> numbers(const std::string& text) {
   return result;
 }
 
-MatmulSchedule changed(MatmulSchedule s, const std::string& changes) {
+// "tile_n=128,stages=6": sets fields of a schedule by their names.
+using Fields = std::vector<std::pair<std::string, int*>>;
+void set_fields(const Fields& fields, const std::string& changes) {
   for (const std::string& change : split(changes)) {
     const size_t equals = change.find('=');
-    const std::string field = change.substr(0, equals);
-    const int value = std::atoi(change.substr(equals + 1).c_str());
-    int* const at = field == "tile_m"        ? &s.tile_m
-                    : field == "tile_n"      ? &s.tile_n
-                    : field == "stages"      ? &s.stages
-                    : field == "cluster"     ? &s.cluster
-                    : field == "group"       ? &s.group
-                    : field == "store_units" ? &s.store_units
-                                             : nullptr;
-    if (!at) user_error("--try {}: {} is not a field of the schedule", changes, field);
-    *at = value;
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const auto& f) {
+      return f.first == change.substr(0, equals);
+    });
+    if (field == fields.end())
+      user_error("--try {}: {} is not a field of the schedule", changes, change);
+    *field->second = std::atoi(change.substr(equals + 1).c_str());
   }
+}
+
+MatmulSchedule changed(MatmulSchedule s, const std::string& changes) {
+  set_fields({{"tile_m", &s.tile_m},
+              {"tile_n", &s.tile_n},
+              {"stages", &s.stages},
+              {"cluster", &s.cluster},
+              {"group", &s.group},
+              {"store_units", &s.store_units}},
+             changes);
+  return s;
+}
+
+SkinnySchedule changed_skinny(SkinnySchedule s, const std::string& changes) {
+  set_fields({{"rows", &s.rows}, {"boxes", &s.boxes}}, changes);
+  s.stages = kernels::cuda::skinny_stages(s);
   return s;
 }
 
@@ -253,7 +271,8 @@ int main_checked(int argc, char** argv) {
   if (o.heads != "none") measure_attention(gpu, numbers(o.heads), numbers(o.chunks), o.rounds);
   if (o.backward_heads != "none")
     measure_attention_backward(gpu, numbers(o.backward_heads), o.rounds);
-  if (o.decode) measure_paged(gpu, o.rounds), measure_skinny(gpu, o.rounds);
+  if (o.decode) measure_paged(gpu, o.rounds);
+  if (o.skinny) measure_skinny(gpu, o.rounds, o.skinny_tries, changed_skinny);
   return 0;
 }
 

@@ -1,18 +1,18 @@
-// The matrix product on Hopper GPUs (compute capability 9.0): bf16 operands, f32 sums on the tensor
-// cores. Operands may lie either way round, which covers what training needs: forward (x times the
-// weight turned), input gradient, and weight gradient added into f32.
+// The matrix product on Hopper GPUs (compute capability 9.0): bf16 or f16 operands, f32 sums on
+// the tensor cores. Operands may lie either way round, which covers what training needs: forward (x
+// times the weight turned), input gradient, and weight gradient added into f32.
 //
 // Numbers. One ascending chain over k in instructions of 16: an element's bits depend on its row,
 // its column and k alone. Into f32 a long k is cut into slabs where that fills an H200; they are
 // added in ascending order. Their number (matmul_slabs) depends on m, n and k alone, never on the
-// device or the schedule.
+// device, the batch or the schedule.
 //
-// Rows of C are written in granules of 16 bytes: up to 7 elements behind the n-th of a row are
-// overwritten (the copy engine's doing).
+// Rows of C and of slope are written in granules of 16 bytes: up to 7 elements behind the
+// n-th of a row are overwritten (the copy engine's doing).
 //
 // Pointers are device pointers. What the hardware or this kernel cannot take throws Error(user)
-// before anything is launched: other types, batches, slopes, residual, an address or a row
-// that is no multiple of 16 bytes.
+// before anything is launched: other types than bf16 and f16 (results also f32), packed operands,
+// an epilogue after a sum that is added to C, an address or a row that is no multiple of 16 bytes.
 #pragma once
 #include "weft/device/cuda/cuda_device.h"
 #include "weft/kernels/cuda/matmul_tiles.h"
@@ -33,20 +33,21 @@ void matmul(CudaStream& stream, const Matmul& params);
 // With a schedule of the caller's; its orders and output must be those of params.
 void matmul(CudaStream& stream, const Matmul& params, const MatmulSchedule& schedule);
 
-// At most 64 rows, k contiguous in A and B, bf16 results, at the speed of reading B: the same bits.
+// At most 64 rows of one matrix, k contiguous in A and B, results in their type, at the speed of
+// reading B: the same bits.
 bool is_skinny(const Matmul& params);
 SkinnySchedule skinny_schedule(const Matmul& params);
 // constant_weights: no work still running on the stream writes B. It is then read ahead, while the
 // kernel before ends.
 void skinny_matmul(CudaStream& stream, const Matmul& params, bool constant_weights = false);
-weft::cuda::KernelSource skinny_source(const SkinnySchedule& schedule, bool bias,
-                                       Matmul::Activation activation);
+void skinny_matmul(CudaStream& stream, const Matmul& params, const SkinnySchedule& schedule,
+                   bool constant_weights);
+weft::cuda::KernelSource skinny_source(const SkinnySchedule& schedule);
 std::vector<SkinnySchedule> shipped_skinny_schedules();
 
 // What is compiled for a schedule; for tests and the cache.
-weft::cuda::KernelSource matmul_source(const MatmulSchedule& schedule, bool bias,
-                                       Matmul::Activation activation);
-// Every schedule that matmul_schedule() can return.
+weft::cuda::KernelSource matmul_source(const MatmulSchedule& schedule);
+// Every schedule that matmul_schedule() can return, without epilogue.
 std::vector<MatmulSchedule> shipped_matmul_schedules();
 
 }  // namespace weft::kernels::cuda

@@ -8,22 +8,22 @@
 #include <set>
 
 #include "tests/expect_error.h"
-#include "weft/kernels/cuda/gpu_testing.h"
 #include "weft/kernels/cuda/layout.h"
-#include "weft/kernels/row_testing.h"
+#include "weft/kernels/cuda/matmul_testing.h"
 
 namespace weft::kernels::cuda {
 namespace {
 
-using testing::normal;
+using Case = Product<bf16>;
 
-TEST(CudaMatmulTiles, EveryTileIsWalkedOnce) {
+TEST(CudaMatmulTiles, EveryTileOfEveryMatrixIsWalkedOnce) {
   for (const auto& [tiles_m, tiles_n] : {std::pair{1, 1}, {7, 3}, {8, 5}, {33, 9}, {256, 197}}) {
-    std::set<std::pair<int, int>> seen;
-    for (int i = 0; i < tiles_m * tiles_n; ++i) {
+    std::set<std::array<int, 3>> seen;
+    for (int i = 0; i < 3 * tiles_m * tiles_n; ++i) {
       const TileAt t = tile_at(i, tiles_m, tiles_n, 8);
       ASSERT_TRUE(t.m >= 0 && t.m < tiles_m && t.n >= 0 && t.n < tiles_n);
-      ASSERT_TRUE(seen.insert({t.m, t.n}).second) << i;
+      ASSERT_EQ(t.batch, i / (tiles_m * tiles_n));
+      ASSERT_TRUE(seen.insert({t.m, t.n, t.batch}).second) << i;
     }
   }
 }
@@ -82,7 +82,7 @@ TEST(CudaMatmulSchedules, CompileWithoutSpillsOrSerialisedInstructions) {
   NEEDS_COMPILER();
   for (const MatmulSchedule& s : shipped_matmul_schedules())
     if (!s.f32_out || s.accumulate)  // adding and storing differ in one instruction
-      expect_tight(matmul_source(s, false, Matmul::none), 168);
+      expect_tight(matmul_source(s), 168);
 }
 
 TEST(CudaMatmulSchedules, SkinnyOnesCompileWithoutSpills) {
@@ -91,123 +91,29 @@ TEST(CudaMatmulSchedules, SkinnyOnesCompileWithoutSpills) {
   for (const SkinnySchedule& s : shipped_skinny_schedules()) {
     EXPECT_LE(shared_bytes(s), 232448);
     EXPECT_GE(s.stages, 4);
-    const auto binary = weft::cuda::compile(skinny_source(s, true, Matmul::gelu_tanh), cache);
+    const auto binary = weft::cuda::compile(skinny_source(s), cache);
     EXPECT_EQ(binary.report.spill_bytes, 0) << binary.log;
   }
 }
 
-TEST(CudaMatmulSchedules, FusedEpilogueCompilesWithoutSpills) {
+TEST(CudaMatmulSchedules, EpiloguesCompileWithoutSpills) {
   NEEDS_COMPILER();
-  for (const int tile_n : {128, 192}) {
-    MatmulSchedule s;
-    s.tile_n = tile_n;
-    expect_tight(matmul_source(s, true, Matmul::gelu_tanh), 168);
+  const float beside = 0;
+  for (const int part : {0, 1, 2, 3, 4}) {
+    Matmul p;
+    p.m = p.n = 192, p.k = 64, p.a.row_stride = 64, p.b.row_stride = 1, p.b.col_stride = 64;
+    if (part < 3) p.bias = &beside;
+    if (part < 2) p.activation = Matmul::gelu_tanh;
+    if (part == 3) p.activation = Matmul::times_slope;
+    if (part == 1) p.slope = const_cast<float*>(&beside);
+    if (part == 2 || part == 4) p.residual = &beside;
+    expect_tight(matmul_source(matmul_schedule(p, 132)), 168);
   }
 }
 
 // ---- on a GPU
 
 class CudaMatmul : public OnHopper {};
-
-constexpr int64_t round8(int64_t n) {
-  return (n + 7) / 8 * 8;
-}
-// Rows of C: 16 bytes longer than the copy engine writes.
-constexpr int64_t c_row(int64_t n) {
-  return round8(n) + 8;
-}
-
-// One product with its operands on the host; rows are padded to multiples of 8 elements.
-struct Case {
-  int64_t m, n, k;
-  bool a_turned = false, b_turned = false, f32 = false, add = false, bias = false, gelu = false;
-  std::vector<bf16> a{}, b{}, bias_values{};
-  std::vector<float> start{};
-
-  void fill(int seed) {
-    a = normal<bf16>(a_turned ? k * round8(m) : m * round8(k), uint64_t(seed));
-    b = normal<bf16>(b_turned ? k * round8(n) : n * round8(k), uint64_t(seed) + 1);
-    bias_values = normal<bf16>(n, uint64_t(seed) + 2);
-    start = normal<float>(m * c_row(n), uint64_t(seed) + 3);
-  }
-  Matmul params() const {
-    Matmul p;
-    p.m = m, p.n = n, p.k = k;
-    p.out = f32 ? DType::f32 : DType::bf16;
-    p.a = a_turned ? MatmulOperand{a.data(), 1, round8(m)} : MatmulOperand{a.data(), round8(k), 1};
-    p.b = b_turned ? MatmulOperand{b.data(), round8(n), 1} : MatmulOperand{b.data(), 1, round8(k)};
-    p.c_row_stride = c_row(n);
-    p.accumulate = add;
-    if (bias) p.bias = bias_values.data();
-    if (gelu) p.activation = Matmul::gelu_tanh;
-    return p;
-  }
-  std::string name() const {
-    return format("{}x{}x{}{}{}{}{}{}{}", m, n, k, a_turned ? " A turned" : "",
-                  b_turned ? " B turned" : "", f32 ? " f32" : "", add ? " add" : "",
-                  bias ? " bias" : "", gelu ? " gelu" : "");
-  }
-};
-
-template <class Out>
-std::vector<Out> on_gpu(CudaDevice& gpu, const Case& x, const MatmulSchedule* schedule = nullptr) {
-  Matmul p = x.params();
-  const BufferPtr a = upload(gpu, x.a), b = upload(gpu, x.b), bias = upload(gpu, x.bias_values);
-  // Poisoned with NaN where it is not the start of a sum.
-  std::vector<Out> c(x.start.size());
-  std::memset(static_cast<void*>(c.data()), 0xff, c.size() * sizeof(Out));
-  if (x.add)
-    for (size_t i = 0; i < c.size(); ++i) c[i] = Out(x.start[i]);
-  const BufferPtr out = upload(gpu, c);
-  const MatmulSchedule s = schedule ? *schedule : matmul_schedule(p, gpu.multiprocessors());
-  const BufferPtr scratch = gpu.allocate(matmul_scratch_bytes(p, s));
-  p.a.data = a->data(), p.b.data = b->data(), p.c = out->data(), p.scratch = scratch->data();
-  if (p.bias) p.bias = bias->data();
-  matmul(gpu.stream(), p, s);
-  return download<Out>(gpu, out, c.size());
-}
-
-// |got - want| / |want| over the elements of C, and that nothing beside them was written.
-template <class Out>
-double error_of(const Case& x, const std::vector<Out>& got) {
-  std::vector<double> a(x.a.size()), b(x.b.size()), bias(x.bias_values.size());
-  for (size_t i = 0; i < a.size(); ++i) a[i] = double(float(x.a[i]));
-  for (size_t i = 0; i < b.size(); ++i) b[i] = double(float(x.b[i]));
-  for (size_t i = 0; i < bias.size(); ++i) bias[i] = double(float(x.bias_values[i]));
-  Matmul p = x.params();
-  p.in = p.out = DType::f64;
-  p.a.data = a.data(), p.b.data = b.data();
-  if (p.bias) p.bias = bias.data();
-  std::vector<double> want(x.start.begin(), x.start.end());
-  p.c = want.data();
-  ref::matmul<double>(p);
-  double difference = 0, size = 0;
-  for (int64_t i = 0; i < x.m; ++i)
-    for (int64_t j = 0; j < c_row(x.n); ++j) {
-      const size_t at = size_t(i * c_row(x.n) + j);
-      if (j >= round8(x.n)) {
-        EXPECT_TRUE(x.add ? float(got[at]) == x.start[at] : std::isnan(float(got[at])))
-            << x.name() << ": wrote outside of C";
-      }
-      if (j >= x.n) continue;
-      difference += std::pow(double(float(got[at])) - want[at], 2);
-      size += std::pow(want[at], 2);
-    }
-  return std::sqrt(difference / std::max(size, 1e-30));
-}
-
-void expect_right(CudaDevice& gpu, Case x) {
-  x.fill(int(x.m * 3 + x.n * 5 + x.k));
-  if (x.f32) {
-    const auto got = on_gpu<float>(gpu, x);
-    EXPECT_LT(error_of(x, got), 2e-6 * std::sqrt(double(x.k)) + 1e-6) << x.name();
-    EXPECT_TRUE(same_bits(got, on_gpu<float>(gpu, x))) << x.name() << ": two runs differ";
-  } else {
-    const auto got = on_gpu<bf16>(gpu, x);
-    EXPECT_LT(error_of(x, got), 3e-3) << x.name();
-    EXPECT_TRUE(same_bits(got, on_gpu<bf16>(gpu, x))) << x.name() << ": two runs differ";
-  }
-}
 
 TEST_F(CudaMatmul, EqualsTheReferenceOverOddShapes) {
   const std::array<int64_t, 3> shapes[] = {{1, 1, 1},       {1, 8, 16},      {3, 5, 7},
@@ -218,9 +124,9 @@ TEST_F(CudaMatmul, EqualsTheReferenceOverOddShapes) {
     for (const bool a_turned : {false, true})
       for (const bool b_turned : {false, true}) {
         Case x{m, n, k, a_turned, b_turned};
-        expect_right(*gpu_, x);
+        expect_right<bf16>(*gpu_, x);
         x.f32 = x.add = true;
-        expect_right(*gpu_, x);
+        expect_right<float>(*gpu_, x);
       }
 }
 
@@ -229,50 +135,143 @@ TEST_F(CudaMatmul, LongSumsInSlabsEqualTheReference) {
     for (const auto& [m, n, k] : {std::array<int64_t, 3>{140, 300, 9000}, {7, 9, 4111}}) {
       Case x{m, n, k, true, true, true, add};
       EXPECT_GT(matmul_slabs(x.params()), 1);
-      expect_right(*gpu_, x);
+      expect_right<float>(*gpu_, x);
     }
 }
 
 TEST_F(CudaMatmul, BitsOfSumsInSlabsDoNotDependOnTheSchedule) {
   Case x{140, 300, 9000, true, true, true, true};
   x.fill(13);
-  const std::vector<float> shipped = on_gpu<float>(*gpu_, x);
+  const std::vector<float> shipped = on_gpu<float>(*gpu_, x).c;
   for (const int tile_n : {64, 128, 192}) {
     MatmulSchedule s = matmul_schedule(x.params(), gpu_->multiprocessors());
     s.tile_n = tile_n, s.stages = 4;
-    EXPECT_TRUE(same_bits(on_gpu<float>(*gpu_, x, &s), shipped)) << tile_n;
+    EXPECT_TRUE(same_bits(on_gpu<float>(*gpu_, x, &s).c, shipped)) << tile_n;
   }
 }
 
-TEST_F(CudaMatmul, FusedBiasAndGeluEqualTheReference) {
-  for (const bool gelu : {false, true}) {
-    Case x{333, 515, 200};
-    x.bias = true, x.gelu = gelu;
-    expect_right(*gpu_, x);
+// What a product is followed by in training and serving.
+template <class T>
+std::vector<Product<T>> with_epilogues(const Product<T>& plain) {
+  std::vector<Product<T>> all(6, plain);
+  all[0].bias = true;
+  all[1].bias = all[1].gelu = true;
+  all[2].bias = all[2].keep = all[2].gelu = true;
+  all[3].times = true;
+  all[4].residual = true;
+  all[5].bias = all[5].residual = true;
+  return all;
+}
+
+TEST_F(CudaMatmul, EpiloguesEqualTheReference) {
+  for (Case x : with_epilogues(Case{333, 515, 200})) {
+    expect_right<bf16>(*gpu_, x);
+    x.f32 = true;  // a cast: sums, and what follows, in f32
+    expect_right<float>(*gpu_, x);
+  }
+  for (const Case& x : with_epilogues(Case{129, 1, 40, false, true})) expect_right<bf16>(*gpu_, x);
+}
+
+TEST_F(CudaMatmul, BatchesEqualTheReference) {
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{130, 200, 70}, {1, 9, 65}, {257, 64, 300}})
+    for (const bool turned : {false, true})
+      for (const bool one_b : {false, true}) {
+        Case x{m, n, k, turned, turned};
+        x.batch = 5, x.one_b = one_b;
+        expect_right<bf16>(*gpu_, x);
+        x.residual = x.bias = true;
+        expect_right<bf16>(*gpu_, x);
+        x.residual = x.bias = false, x.f32 = x.add = true;
+        expect_right<float>(*gpu_, x);
+      }
+  Case slabs{140, 60, 9000, true, true, true, true};
+  slabs.batch = 3;
+  EXPECT_GT(matmul_slabs(slabs.params()), 1);
+  expect_right<float>(*gpu_, slabs);
+}
+
+TEST_F(CudaMatmul, HalfPrecisionEqualsTheReference) {
+  Product<f16> x{300, 201, 500};
+  for (const Product<f16>& fused : with_epilogues(x)) expect_right<f16>(*gpu_, fused);
+  for (const bool turned : {false, true}) {
+    x.a_turned = x.b_turned = turned, x.f32 = x.add = false;
+    expect_right<f16>(*gpu_, x);
+    x.f32 = x.add = true;
+    expect_right<float>(*gpu_, x);
   }
 }
 
 // A row of C has the same bits alone and in any batch, with any tile and cluster.
 TEST_F(CudaMatmul, BitsDoNotDependOnTheBatchOrTheSchedule) {
-  Case all{1000, 520, 777};
-  all.fill(7);
-  const std::vector<bf16> whole = on_gpu<bf16>(*gpu_, all);
-  for (const int64_t rows : {1, 64, 130, 999}) {
-    Case some = all;
-    some.m = rows;
-    some.start.resize(size_t(rows * c_row(all.n)));
-    const std::vector<bf16> part = on_gpu<bf16>(*gpu_, some);
-    EXPECT_EQ(std::memcmp(part.data(), whole.data(), part.size() * sizeof(bf16)), 0) << rows;
-  }
-  for (const int tile_n : {64, 128, 192})
-    for (const int cluster : {1, 2}) {
-      MatmulSchedule s;
-      s.tile_n = tile_n, s.cluster = cluster;
-      EXPECT_TRUE(same_bits(on_gpu<bf16>(*gpu_, all, &s), whole)) << tile_n << " " << cluster;
+  Case plain{1000, 520, 777};
+  std::vector<Case> all = with_epilogues(plain);
+  all.push_back(plain);
+  for (Case& x : all) {
+    x.fill(7);
+    const Result<bf16> whole = on_gpu<bf16>(*gpu_, x);
+    for (const int64_t rows : {1, 64, 130, 999}) {
+      Case some = x;
+      some.m = rows;
+      some.start.resize(size_t(rows * c_row(x.n)));
+      const std::vector<bf16> part = on_gpu<bf16>(*gpu_, some).c;
+      EXPECT_EQ(std::memcmp(part.data(), whole.c.data(), part.size() * sizeof(bf16)), 0)
+          << some.name();
     }
+    const bool fused = x.name() != plain.name();
+    for (const int tile_n : {64, 128, 192})
+      for (const int cluster : {1, 2}) {
+        if (fused && (tile_n > 64 || cluster > 1)) continue;
+        MatmulSchedule s;
+        s.tile_n = tile_n, s.cluster = cluster;
+        s.epilogue = {x.bias, x.gelu, x.keep, x.times, x.residual};
+        const Result<bf16> other = on_gpu<bf16>(*gpu_, x, &s);
+        EXPECT_TRUE(same_bits(other.c, whole.c)) << x.name() << " " << tile_n << " " << cluster;
+        EXPECT_TRUE(same_bits(other.slope, whole.slope)) << x.name();
+      }
+  }
+}
+
+// One of a batch has the bits of the same product alone.
+TEST_F(CudaMatmul, BitsDoNotDependOnTheOtherMatrices) {
+  Case all{200, 120, 300};
+  all.batch = 4;
+  all.fill(9);
+  const std::vector<bf16> together = on_gpu<bf16>(*gpu_, all).c;
+  for (int64_t i = 0; i < all.batch; ++i) {
+    Case one = all;
+    one.batch = 1;
+    one.a.erase(one.a.begin(), one.a.begin() + i * all.a_size());
+    one.b.erase(one.b.begin(), one.b.begin() + i * all.b_size());
+    one.start.resize(size_t(all.c_size()));
+    const std::vector<bf16> alone = on_gpu<bf16>(*gpu_, one).c;
+    EXPECT_EQ(
+        std::memcmp(alone.data(), together.data() + i * all.c_size(), alone.size() * sizeof(bf16)),
+        0)
+        << i;
+  }
 }
 
 // Few rows through the skinny product: the bits of the same rows in a large one.
+template <class T>
+void expect_same_rows(CudaDevice& gpu, const Product<T>& all, const Result<T>& whole,
+                      int64_t rows) {
+  Product<T> some = all;
+  some.m = rows;
+  ASSERT_TRUE(is_skinny(some.params()));
+  for (const bool constant : {false, true}) {
+    const Result<T> got =
+        computed<T>(gpu, some, [&](const Matmul& p) { skinny_matmul(gpu.stream(), p, constant); });
+    for (int64_t i = 0; i < rows; ++i) {
+      const size_t at = size_t(i * c_row(all.n)), bytes = size_t(all.n) * sizeof(T);
+      ASSERT_EQ(std::memcmp(&got.c[at], &whole.c[at], bytes), 0) << some.name() << ", row " << i;
+      ASSERT_EQ(std::memcmp(&got.slope[at], &whole.slope[at], bytes), 0)
+          << some.name() << ", row " << i;
+    }
+    for (size_t i = size_t(rows * c_row(all.n)); i < got.c.size(); ++i)
+      ASSERT_TRUE(std::isnan(float(got.c[i]))) << some.name() << ": wrote outside of C";
+  }
+}
+
 TEST_F(CudaMatmul, FewRowsHaveTheBitsOfMany) {
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{520, 777},
                              {4096, 1024},
@@ -284,31 +283,17 @@ TEST_F(CudaMatmul, FewRowsHaveTheBitsOfMany) {
       Case all{200, n, k};
       all.bias = all.gelu = fused;
       all.fill(int(n));
-      const std::vector<bf16> whole = on_gpu<bf16>(*gpu_, all);
-      for (const int64_t rows : {1, 8, 9, 16, 17, 32, 33, 64}) {
-        Case some = all;
-        some.m = rows;
-        const Matmul host = some.params();
-        ASSERT_TRUE(is_skinny(host));
-        const BufferPtr a = upload(*gpu_, some.a), b = upload(*gpu_, some.b),
-                        bias = upload(*gpu_, some.bias_values),
-                        c = upload(*gpu_, std::vector<bf16>(whole.size(), bf16(std::nanf(""))));
-        for (const bool constant : {false, true}) {
-          Matmul p = host;
-          p.a.data = a->data(), p.b.data = b->data(), p.c = c->data();
-          if (fused) p.bias = bias->data();
-          skinny_matmul(gpu_->stream(), p, constant);
-          const std::vector<bf16> got = download<bf16>(*gpu_, c, whole.size());
-          for (int64_t i = 0; i < rows; ++i)
-            ASSERT_EQ(std::memcmp(&got[size_t(i * c_row(n))], &whole[size_t(i * c_row(n))],
-                                  size_t(n) * sizeof(bf16)),
-                      0)
-                << rows << " rows, row " << i << ", " << n << " columns, k " << k;
-          for (size_t i = size_t(rows * c_row(n)); i < got.size(); ++i)
-            ASSERT_TRUE(std::isnan(float(got[i]))) << "wrote outside of C";
-        }
-      }
+      const Result<bf16> whole = on_gpu<bf16>(*gpu_, all);
+      for (const int64_t rows : {1, 8, 9, 16, 17, 32, 33, 64})
+        expect_same_rows(*gpu_, all, whole, rows);
     }
+  for (Case& x : with_epilogues(Case{100, 521, 300})) {
+    x.fill(17);
+    expect_same_rows(*gpu_, x, on_gpu<bf16>(*gpu_, x), 9);
+  }
+  Product<f16> half{100, 521, 300};
+  half.fill(19);
+  expect_same_rows(*gpu_, half, on_gpu<f16>(*gpu_, half), 40);
 }
 
 // Many tiles for each multiprocessor and little to multiply: writing is what takes the time, and
@@ -320,7 +305,7 @@ TEST_F(CudaMatmul, StagingIsNotReusedTooEarly) {
     MatmulSchedule s, plain;
     s.tile_n = tile_n, s.store_units = store_units, s.stages = 4;
     plain.tile_n = 64, plain.stages = 2;
-    EXPECT_TRUE(same_bits(on_gpu<bf16>(*gpu_, x, &s), on_gpu<bf16>(*gpu_, x, &plain)))
+    EXPECT_TRUE(same_bits(on_gpu<bf16>(*gpu_, x, &s).c, on_gpu<bf16>(*gpu_, x, &plain).c))
         << tile_n << " " << store_units;
   }
 }
@@ -330,7 +315,7 @@ TEST_F(CudaMatmul, NanAndInfinityPropagate) {
   x.fill(3);
   x.a[size_t(5 * round8(x.k) + 3)] = bf16(std::nanf(""));
   x.a[size_t(9 * round8(x.k) + 3)] = bf16(HUGE_VALF);
-  const std::vector<bf16> c = on_gpu<bf16>(*gpu_, x);
+  const std::vector<bf16> c = on_gpu<bf16>(*gpu_, x).c;
   for (int64_t j = 0; j < x.n; ++j) {
     EXPECT_TRUE(std::isnan(float(c[size_t(5 * c_row(x.n) + j)])));
     EXPECT_TRUE(std::isinf(float(c[size_t(9 * c_row(x.n) + j)])));
@@ -348,10 +333,13 @@ TEST_F(CudaMatmul, WhatItCannotTakeIsRefusedByName) {
   EXPECT_ERROR(user, "multiples of 8", matmul(gpu_->stream(), p));
   p = x.params();
   p.activation = Matmul::times_slope;
-  EXPECT_ERROR(user, "this activation", matmul(gpu_->stream(), p));
+  EXPECT_ERROR(user, "wants a slope", matmul(gpu_->stream(), p));
   p = x.params();
   p.accumulate = true;
   EXPECT_ERROR(user, "f32 only", matmul(gpu_->stream(), p));
+  p = x.params();
+  p.residual = bytes->data() + 2;
+  EXPECT_ERROR(user, "residual must lie", matmul(gpu_->stream(), p));
 }
 
 }  // namespace

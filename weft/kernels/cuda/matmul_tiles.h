@@ -4,6 +4,16 @@
 
 namespace weft::kernels::cuda {
 
+// What happens to a sum on its way to C, in this order; each step rounds to C's type.
+struct MatmulEpilogue {
+  bool bias = false;         // + bias[column]
+  bool gelu = false;         // gelu_tanh
+  bool keep_slope = false;   // slope = the derivative of gelu_tanh, at the value before
+  bool times_slope = false;  // times slope; alone
+  bool residual = false;     // + residual
+  bool operator==(const MatmulEpilogue&) const = default;
+};
+
 // How C[m][n] = sum over k of A[m][k] B[k][n] is cut and staged. A plain record; the kernel is
 // compiled once for each.
 struct MatmulSchedule {
@@ -14,8 +24,10 @@ struct MatmulSchedule {
   int store_units = 1;             // staging of C: units of 16 rows by 128 bytes for each warp
   bool a_turned = false;           // A is stored [k][m] (m contiguous)
   bool b_turned = false;           // B is stored [k][n] (n contiguous); else [n][k]
-  bool f32_out = false;            // C in f32, else bf16
+  bool f32_out = false;            // C in f32, else in the operands' type
   bool accumulate = false;         // C += ...
+  bool f16 = false;                // operands, and bias, are f16, else bf16
+  MatmulEpilogue epilogue;
   bool operator==(const MatmulSchedule&) const = default;
 };
 
@@ -40,19 +52,21 @@ constexpr int shared_bytes(const MatmulSchedule& s) {
   return 1024 + s.stages * (a_stage_bytes(s) + b_stage_bytes(s)) + store_bytes(s) + 16 * s.stages;
 }
 
-// A tile of C in units of tiles; m counts cluster tiles.
+// A tile of C in units of tiles, in one matrix of the batch; m counts cluster tiles.
 struct TileAt {
-  int m, n;
+  int m, n, batch;
 };
 
-// The index-th tile: columns of `group` rows, so that tiles computed at the same time form a block
-// that is about square and share their operands in L2.
+// The index-th tile: matrix by matrix, each in columns of `group` rows, so that tiles computed at
+// the same time form a block that is about square and share their operands in L2.
 constexpr TileAt tile_at(int index, int tiles_m, int tiles_n, int group) {
+  const int batch = index / (tiles_m * tiles_n);
+  index -= batch * tiles_m * tiles_n;
   const int per_group = group * tiles_n;
   const int first = index / per_group * group;
   const int rows = tiles_m - first < group ? tiles_m - first : group;
   const int rest = index % per_group;
-  return {first + rest % rows, rest / rows};
+  return {first + rest % rows, rest / rows, batch};
 }
 
 // A piece of work: one cluster tile over one slab of k, in steps of 64. Pieces are numbered slab by
@@ -67,12 +81,17 @@ constexpr Piece piece_at(int index, int tiles, int slabs, int steps) {
           int(unsigned(steps) * (slab + 1) / slabs)};
 }
 
-// Sizes and pointers of one product; the kernel's last parameter.
+// Sizes and pointers of one product; the kernel's last parameter. Strides count elements.
 struct MatmulArguments {
-  int m, n, k;
-  int slabs;         // 1 but for sums into f32
-  const void* bias;  // [n] bf16, or null
-  int* progress;     // slabs > 1: [tiles * cluster * warps_per_tile] slabs added so far, zeroed
+  int m, n, k, batch;
+  int a_matrices, b_matrices;  // batch, or 1: the same for all
+  int slabs;                   // 1 but for sums into f32
+  int* progress;         // slabs > 1: [tiles * cluster * warps_per_tile] slabs added so far, zeroed
+  const void* bias;      // [n] in the operands' type
+  void* slope;  // with C's type and strides
+  long long c_row_stride, c_batch_stride;
+  const void* residual;  // in C's type
+  long long residual_row_stride, residual_batch_stride;
 };
 
 }  // namespace weft::kernels::cuda

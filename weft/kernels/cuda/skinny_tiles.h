@@ -1,6 +1,6 @@
-// The schedule of a matrix product with few rows on Hopper. Compiled for the host and by NVRTC: no
-// includes.
+// The schedule of a matrix product with few rows on Hopper. Compiled for the host and by NVRTC.
 #pragma once
+#include "weft/kernels/cuda/matmul_tiles.h"
 
 namespace weft::kernels::cuda {
 
@@ -8,10 +8,11 @@ namespace weft::kernels::cuda {
 // once for each.
 struct SkinnySchedule {
   int rows = 64;    // of W, for one CTA: a multiple of 8
-  int a_rows = 16;  // 16, 32 or 64: m, rounded up
+  int a_rows = 16;  // 8 to 64: m, rounded up
   int boxes = 1;    // of 64 of k in a stage
   int stages = 10;  // of the ring in shared memory
-  int cluster = 2;  // CTAs that share one read of A
+  bool f16 = false;
+  MatmulEpilogue epilogue;
   bool operator==(const SkinnySchedule&) const = default;
 };
 
@@ -22,6 +23,11 @@ constexpr int skinny_stage_bytes(const SkinnySchedule& s) {
 // Ring, two barriers a stage, and room to align the start to 1024 bytes.
 constexpr int shared_bytes(const SkinnySchedule& s) {
   return 1024 + s.stages * (skinny_stage_bytes(s) + 16);
+}
+
+// As many as a multiprocessor has memory for.
+constexpr int skinny_stages(const SkinnySchedule& s) {
+  return (227 * 1024 - 1024) / (skinny_stage_bytes(s) + 16);
 }
 
 }  // namespace weft::kernels::cuda

@@ -31,14 +31,15 @@ std::string product_text(const TensorCoreProduct& p) {
                        : format("%{}", sums);
   const std::string turns = p.a_in_registers ? format("{}", int(p.b_turned))
                                              : format("{}, {}", int(p.a_turned), int(p.b_turned));
+  const char* type = p.f16 ? "f16" : "bf16";
   return format(
       "INLINE void {}(float (&d)[{}], {}, u64 b, bool add) {{\n"
       "  asm volatile(\"{{\\n.reg .pred add;\\nsetp.ne.b32 add, %{}, 0;\\n\"\n"
-      "    \"wgmma.mma_async.sync.aligned.m64n{}k16.f32.bf16.bf16 \"\n"
+      "    \"wgmma.mma_async.sync.aligned.m64n{}k16.f32.{}.{} \"\n"
       "    \"{{{}}}, {}, %{}, add, 1, 1, {};\\n}}\"\n"
       "    : {}\n    : {}, \"l\"(b), \"r\"(int(add)));\n}}\n",
-      p.name, sums, p.a_in_registers ? "u32 a0, u32 a1, u32 a2, u32 a3" : "u64 a", b + 1, p.n,
-      places, a_places, b, turns, operands,
+      p.name, sums, p.a_in_registers ? "u32 a0, u32 a1, u32 a2, u32 a3" : "u64 a", b + 1, p.n, type,
+      type, places, a_places, b, turns, operands,
       p.a_in_registers ? "\"r\"(a0), \"r\"(a1), \"r\"(a2), \"r\"(a3)" : "\"l\"(a)");
 }
 

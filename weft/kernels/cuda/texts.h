@@ -22,7 +22,7 @@ std::vector<std::pair<std::string, std::string>> kernel_headers();
 struct TensorCoreProduct {
   std::string name;
   int n = 0;
-  bool a_in_registers = false, a_turned = false, b_turned = false;
+  bool a_in_registers = false, a_turned = false, b_turned = false, f16 = false;
 };
 std::string product_text(const TensorCoreProduct& product);
 

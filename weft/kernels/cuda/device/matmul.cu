@@ -12,9 +12,10 @@
 
 using namespace weft::kernels::cuda;
 
-// Spliced in by matmul.cpp: `constexpr MatmulSchedule s`, wgmma(), epilogue().
-#include "epilogue"
+// Spliced in by matmul.cpp: `constexpr MatmulSchedule s`, wgmma().
 #include "schedule"
+constexpr bool f32_results = s.f32_out;
+#include "weft/kernels/cuda/device/matmul_epilogue.cuh"
 #include "weft/kernels/cuda/device/matmul_ring.cuh"
 #include "weft/kernels/cuda/device/matmul_write.cuh"
 #include "wgmma"
@@ -64,7 +65,8 @@ INLINE void multiply(float (&d)[blocks][sums], const Ring& ring, Walk& walk, con
 
 // This warp's rows of a tile; pieces of a sum in slabs wait for the slab before them.
 INLINE void write_piece(float (&d)[blocks][sums], u32 staging, const TensorMap* c,
-                        const Piece& piece, int m, int n, int* done, const MatmulArguments& p) {
+                        const Piece& piece, int m, int n, int batch, int* done,
+                        const MatmulArguments& p) {
   const int lane = lane_again();
   if (p.slabs > 1) {
     if (lane == 0) {
@@ -75,8 +77,8 @@ INLINE void write_piece(float (&d)[blocks][sums], u32 staging, const TensorMap* 
     __syncwarp();
   }
   const bool add = s.accumulate || piece.slab > 0;
-  write<0>(d[0], c, staging, m, n, add, p);
-  if constexpr (blocks == 2) write<1>(d[1], c, staging, m + 64, n, add, p);
+  write<0>(d[0], c, staging, m, n, batch, add, p);
+  if constexpr (blocks == 2) write<1>(d[1], c, staging, m + 64, n, batch, add, p);
   if (p.slabs > 1 && lane == 0) {
     wait_stores_done();
     fence_async();
@@ -100,7 +102,7 @@ INLINE void consume(const Ring& ring, Walk walk, u32 staging, const TensorMap* c
     multiply(d, ring, walk, piece, group);
     const int m = (tile.m * s.cluster + rank) * s.tile_m + warp * rows_per_warp;
     int* done = p.progress + (piece.tile * s.cluster + rank) * warps_per_tile + warp;
-    write_piece(d, staging, c, piece, m, tile.n * s.tile_n, done, p);
+    write_piece(d, staging, c, piece, m, tile.n * s.tile_n, tile.batch, done, p);
   }
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }

@@ -11,7 +11,7 @@ struct Walk : RingPlace<s.stages> {
   INLINE Walk(const MatmulArguments& p)
       : tiles_m((p.m + s.tile_m * s.cluster - 1) / (s.tile_m * s.cluster)),
         tiles_n((p.n + s.tile_n - 1) / s.tile_n),
-        tiles(tiles_m * tiles_n),
+        tiles(p.batch * tiles_m * tiles_n),
         steps((p.k + reduced_per_stage - 1) / reduced_per_stage),
         at(blockIdx.x / s.cluster) {}
   INLINE bool next(const MatmulArguments& p, Piece& piece, TileAt& tile) {
@@ -27,10 +27,11 @@ struct Ring {
   u32 a, b, full, empty;  // addresses: tiles of stage 0, barriers of stage 0
 };
 
-// Fills a stage for rows from m and columns from n. Each CTA of the cluster reads its own tile of A
-// and a share of B (columns, or reduced indices where B is turned) for all.
+// Fills a stage for rows from m and columns from n, of these matrices of A and B. Each CTA of the
+// cluster reads its own tile of A and a share of B (columns, or reduced indices where B is turned)
+// for all.
 INLINE void load_stage(const Ring& ring, const Walk& walk, const TensorMap* a, const TensorMap* b,
-                       int m, int n, int k, u32 rank) {
+                       int m, int n, int k, int a_batch, int b_batch, u32 rank) {
   const u32 full = ring.full + 8 * walk.stage;
   const u32 to_a = ring.a + walk.stage * a_stage_bytes(s);
   const u32 to_b = ring.b + walk.stage * b_stage_bytes(s) + rank * b_share(s) * row_bytes;
@@ -38,16 +39,16 @@ INLINE void load_stage(const Ring& ring, const Walk& walk, const TensorMap* a, c
   barrier_expect_bytes(full, stage_bytes);
   if (s.a_turned) {
     for (int i = 0; i < s.tile_m / 64; ++i)
-      load_box(to_a + i * turned_box_bytes, a, m + i * 64, k, full);
+      load_box_3d(to_a + i * turned_box_bytes, a, m + i * 64, k, a_batch, full);
   } else {
-    load_box(to_a, a, k, m, full);
+    load_box_3d(to_a, a, k, m, a_batch, full);
   }
   if (s.b_turned) {
     for (int i = 0; i < s.tile_n / 64; ++i)
-      load_box_multicast(to_b + i * turned_box_bytes, b, n + i * 64, k + rank * b_share(s), full,
-                         all);
+      load_box_3d_multicast(to_b + i * turned_box_bytes, b, n + i * 64, k + rank * b_share(s),
+                            b_batch, full, all);
   } else {
-    load_box_multicast(to_b, b, k, n + rank * b_share(s), full, all);
+    load_box_3d_multicast(to_b, b, k, n + rank * b_share(s), b_batch, full, all);
   }
 }
 
@@ -57,10 +58,12 @@ INLINE void produce(const Ring& ring, Walk walk, const TensorMap* a, const Tenso
   TileAt tile;
   while (walk.next(p, piece, tile)) {
     const int m = (tile.m * s.cluster + rank) * s.tile_m, n = tile.n * s.tile_n;
+    const int a_batch = p.a_matrices > 1 ? tile.batch : 0;
+    const int b_batch = p.b_matrices > 1 ? tile.batch : 0;
 #pragma unroll 1  // the producer has few registers
     for (int step = piece.step_begin; step < piece.step_end; ++step, walk.advance()) {
       barrier_wait(ring.empty + 8 * walk.stage, walk.phase ^ 1);
-      load_stage(ring, walk, a, b, m, n, step * reduced_per_stage, rank);
+      load_stage(ring, walk, a, b, m, n, step * reduced_per_stage, a_batch, b_batch, rank);
     }
   }
 }

@@ -15,16 +15,18 @@ INLINE void stage_unit(const float* d, u32 unit) {
     const int row = lane % 16;
     for (int i = 0; i < 4; ++i)  // blocks of 16 columns
       store_blocks(unit + swizzled_offset(row, 2 * i + lane / 16),
-                   pack_bf16(d[8 * i], d[8 * i + 1]), pack_bf16(d[8 * i + 2], d[8 * i + 3]),
-                   pack_bf16(d[8 * i + 4], d[8 * i + 5]), pack_bf16(d[8 * i + 6], d[8 * i + 7]));
+                   pack_halves<s.f16>(d[8 * i], d[8 * i + 1]),
+                   pack_halves<s.f16>(d[8 * i + 2], d[8 * i + 3]),
+                   pack_halves<s.f16>(d[8 * i + 4], d[8 * i + 5]),
+                   pack_halves<s.f16>(d[8 * i + 6], d[8 * i + 7]));
   }
 }
 
-// Rows m..m+15 of this warp, columns from n. `staging`: this warp's units, used in turn through all
-// blocks of all tiles.
+// Rows m..m+15 of this warp, columns from n, of one matrix of the batch. `staging`: this warp's
+// units, used in turn through all blocks of all tiles.
 template <int block, int sums>
-INLINE void write(float (&d)[sums], const TensorMap* c, u32 staging, int m, int n, bool add,
-                  const MatmulArguments& p) {
+INLINE void write(float (&d)[sums], const TensorMap* c, u32 staging, int m, int n, int batch,
+                  bool add, const MatmulArguments& p) {
   constexpr int units = s.tile_n / unit_columns;
   static_assert(s.tile_m / 64 * units % s.store_units == 0);
   const int lane = lane_again();
@@ -33,8 +35,9 @@ INLINE void write(float (&d)[sums], const TensorMap* c, u32 staging, int m, int 
     const u32 unit = staging + (block * units + u) % s.store_units * store_unit_bytes;
     float* values = d + u * (unit_columns / 2);
 #pragma unroll
-    for (int i = 0; i < unit_columns / 8; ++i)
-      epilogue(values + 4 * i, n + u * unit_columns + 8 * i + lane % 4 * 2, p);
+    for (int i = 0; i < unit_columns / 8; ++i) {
+      epilogue(values + 4 * i, m + lane / 4, n + u * unit_columns + 8 * i + lane % 4 * 2, batch, p);
+    }
     if (lane == 0) wait_stores_read<s.store_units - 1>();
     __syncwarp();
     stage_unit(values, unit);
@@ -42,9 +45,9 @@ INLINE void write(float (&d)[sums], const TensorMap* c, u32 staging, int m, int 
     __syncwarp();
     if (lane == 0) {
       if (add)
-        add_box(c, unit, n + u * unit_columns, m);
+        add_box(c, unit, n + u * unit_columns, m, batch);
       else
-        store_box(c, unit, n + u * unit_columns, m);
+        store_box(c, unit, n + u * unit_columns, m, batch);
       commit_stores();
     }
   }

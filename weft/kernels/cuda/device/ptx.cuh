@@ -106,6 +106,21 @@ INLINE void load_box_multicast(u32 to, const TensorMap* map, int x, int y, u32 b
       "l"(map), "r"(x), "r"(y), "r"(barrier), "h"(mask)
       : "memory");
 }
+INLINE void load_box_3d(u32 to, const TensorMap* map, int x, int y, int z, u32 barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
+      : "memory");
+}
+INLINE void load_box_3d_multicast(u32 to, const TensorMap* map, int x, int y, int z, u32 barrier,
+                                  u16 mask) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%2, %3, %4}], [%5], %6;" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier), "h"(mask)
+      : "memory");
+}
 INLINE void load_box_4d(u32 to, const TensorMap* map, int x, int y, int z, int w, u32 barrier) {
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
@@ -120,17 +135,17 @@ INLINE void store_box_4d(const TensorMap* map, u32 from, int x, int y, int z, in
       "r"(from), "r"(x), "r"(y), "r"(z), "r"(w)
       : "memory");
 }
-INLINE void store_box(const TensorMap* map, u32 from, int x, int y) {
+INLINE void store_box(const TensorMap* map, u32 from, int x, int y, int z) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
-      "r"(from), "r"(x), "r"(y)
+      "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(map),
+      "r"(from), "r"(x), "r"(y), "r"(z)
       : "memory");
 }
-INLINE void add_box(const TensorMap* map, u32 from, int x, int y) {
+INLINE void add_box(const TensorMap* map, u32 from, int x, int y, int z) {
   asm volatile(
-      "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.bulk_group [%0, {%2, %3}], [%1];" ::
-          "l"(map),
-      "r"(from), "r"(x), "r"(y)
+      "cp.reduce.async.bulk.tensor.3d.global.shared::cta.add.bulk_group [%0, {%2, %3, %4}], "
+      "[%1];" ::"l"(map),
+      "r"(from), "r"(x), "r"(y), "r"(z)
       : "memory");
 }
 // A run of bytes, both sides aligned to 16.
@@ -197,6 +212,28 @@ INLINE float low_bf16(u32 pair) {
 }
 INLINE float high_bf16(u32 pair) {
   return __uint_as_float(pair & 0xffff0000u);
+}
+// The same for either type of 16 bits.
+template <bool f16>
+INLINE u32 pack_halves(float low, float high) {
+  if constexpr (!f16) return pack_bf16(low, high);
+  u32 pair;
+  asm("cvt.rn.f16x2.f32 %0, %2, %1;" : "=r"(pair) : "f"(low), "f"(high));
+  return pair;
+}
+template <bool f16>
+INLINE float low_half(u32 pair) {
+  if constexpr (!f16) return low_bf16(pair);
+  float x;
+  asm("{\n.reg .b16 low, high;\nmov.b32 {low, high}, %1;\ncvt.f32.f16 %0, low;\n}"
+      : "=f"(x)
+      : "r"(pair));
+  return x;
+}
+template <bool f16>
+INLINE float high_half(u32 pair) {
+  if constexpr (!f16) return high_bf16(pair);
+  return low_half<true>(pair >> 16);
 }
 INLINE float exp2_fast(float x) {
   float y;
@@ -272,8 +309,16 @@ INLINE void store_release(int* p, int v) {
 INLINE void fence_async() {
   asm volatile("fence.proxy.async;" ::: "memory");
 }
-// x * sigmoid(2 u), which is 0.5 x (1 + tanh(u)) without its loss of digits at x < 0.
-INLINE float gelu_tanh(float x) {
+// 0.5 (1 + tanh(u)) = sigmoid(2 u), without the loss of digits at x < 0.
+INLINE float gelu_tanh_gate(float x) {
   const float u = 0.7978845608f * (x + 0.044715f * x * x * x);
-  return x * reciprocal_fast(1.0f + exp2_fast(-2.885390082f * u));
+  return reciprocal_fast(1.0f + exp2_fast(-2.885390082f * u));
+}
+INLINE float gelu_tanh(float x) {
+  return x * gelu_tanh_gate(x);
+}
+// Where x * x would overflow the gate is 0 or 1, and its slope 0.
+INLINE float gelu_tanh_slope(float x) {
+  const float gate = gelu_tanh_gate(x), square = fminf(x * x, 1e30f);
+  return gate + 1.5957691216f * x * gate * (1 - gate) * (1 + 0.134145f * square);
 }

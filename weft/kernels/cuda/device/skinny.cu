@@ -1,22 +1,22 @@
 // The matrix product with at most 64 rows on Hopper: what takes time is reading W, once. A CTA
 // takes some rows of W through all of k; a producer thread keeps a ring filled through the copy
-// engine, A once for a cluster; a warpgroup multiplies 64 rows of A, of which those behind the last
-// are whatever lies there and belong to nobody. An element of C is one ascending chain of k16
-// instructions, as in matmul.cu.
+// engine; a warpgroup multiplies 64 rows of A, of which those behind the last are whatever lies
+// there and belong to nobody. An element of C is one ascending chain of k16 instructions, as in
+// matmul.cu.
 //
 // Launched so that it may start while the work before it ends: weights that were there before can
 // be fetched at once, A and C wait.
 #include "weft/kernels/cuda/device/ptx.cuh"
 #include "weft/kernels/cuda/layout.h"
-#include "weft/kernels/cuda/matmul_tiles.h"
 #include "weft/kernels/cuda/skinny_tiles.h"
 
 using namespace weft::kernels::cuda;
 
-// Spliced in by skinny.cpp: `constexpr SkinnySchedule s`, product(), epilogue().
-#include "epilogue"
-#include "product"
+// Spliced in by skinny.cpp: `constexpr SkinnySchedule s`, product().
 #include "schedule"
+constexpr bool f32_results = false;
+#include "product"
+#include "weft/kernels/cuda/device/matmul_epilogue.cuh"
 
 constexpr int steps_a_stage = s.boxes * reduced_per_stage, sums = s.rows / 2;  // of one thread
 
@@ -33,33 +33,26 @@ INLINE void load_weights(const Ring& ring, int stage, const TensorMap* w, int st
              step * steps_a_stage + i * reduced_per_stage, blockIdx.x * s.rows,
              ring.full + 8 * stage);
 }
-// This CTA's share of the rows, to all of the cluster.
-INLINE void load_share(const Ring& ring, int stage, const TensorMap* a, int step, u32 rank) {
-  constexpr int share = s.a_rows / s.cluster;
+INLINE void load_rows(const Ring& ring, int stage, const TensorMap* a, int step) {
   for (int i = 0; i < s.boxes; ++i)
-    load_box_multicast(ring.a + ((stage * s.boxes + i) * s.a_rows + rank * share) * row_bytes, a,
-                       step * steps_a_stage + i * reduced_per_stage, rank * share,
-                       ring.full + 8 * stage, (1 << s.cluster) - 1);
+    load_box(ring.a + (stage * s.boxes + i) * s.a_rows * row_bytes, a,
+             step * steps_a_stage + i * reduced_per_stage, 0, ring.full + 8 * stage);
 }
 
+// What was there before the work ahead, if anything, is read while that ends.
 INLINE void produce(const Ring& ring, const TensorMap* a, const TensorMap* w, int steps,
                     bool constant_weights) {
-  const u32 rank = cluster_rank();
   const int early = constant_weights ? min(steps, s.stages) : 0;
   for (int step = 0; step < early; ++step) load_weights(ring, step, w, step);
+  prefetch_map(a);
   wait_for_work_before();
   Stage place;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step, place.advance()) {
     barrier_wait(ring.empty + 8 * place.stage, place.phase ^ 1);
     if (step >= early) load_weights(ring, place.stage, w, step);
-    load_share(ring, place.stage, a, step, rank);
+    load_rows(ring, place.stage, a, step);
   }
-}
-
-// This stage may be filled again: tells every CTA that writes into it.
-INLINE void release(const Ring& ring, int stage) {
-  if (threadIdx.x < s.cluster) barrier_arrive_at(ring.empty + 8 * stage, threadIdx.x);
 }
 
 INLINE void multiply(float (&c)[sums], const Ring& ring, int steps) {
@@ -79,38 +72,31 @@ INLINE void multiply(float (&c)[sums], const Ring& ring, int steps) {
     }
     wgmma_commit();
     wgmma_wait<1>();  // the step before has ended
-    if (previous >= 0) release(ring, previous);
+    if (previous >= 0 && threadIdx.x == 0) barrier_arrive(ring.empty + 8 * previous);
     previous = place.stage;
   }
   wgmma_wait<0>();
   settle(c);
-  release(ring, previous);
 }
 
-INLINE void write(float (&c)[sums], u16* to, long long row_stride, const MatmulArguments& p) {
+INLINE void write(float (&c)[sums], u16* to, const MatmulArguments& p) {
   const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
   for (int i = 0; i < sums; i += 4) {
     const int n = blockIdx.x * s.rows + 2 * i + lane % 4 * 2;
     if (n >= p.n) continue;
-    epilogue(c + i, n, p);
+    epilogue(c + i, row, n, 0, p);
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      if (row + 8 * half >= p.m) continue;
-      const u32 pair = pack_bf16(c[i + 2 * half], c[i + 2 * half + 1]);
-      u16* at = to + (row + 8 * half) * row_stride + n;
-      if (n + 1 < p.n)
-        *(u32*)at = pair;
-      else
-        *at = u16(pair);
-    }
+    for (int half = 0; half < 2; ++half)
+      if (row + 8 * half < p.m)
+        store_result(to, (row + 8 * half) * p.c_row_stride + n,
+                     {c[i + 2 * half], c[i + 2 * half + 1]});
   }
 }
 
-extern "C" __global__ void __launch_bounds__(skinny_threads, 1) __cluster_dims__(s.cluster, 1, 1)
+extern "C" __global__ void __launch_bounds__(skinny_threads, 1)
     skinny(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w, u16* c,
-           long long c_row_stride, int constant_weights,
-           const __grid_constant__ MatmulArguments p) {
+           int constant_weights, const __grid_constant__ MatmulArguments p) {
   extern __shared__ unsigned char shared[];
   let_next_start();
   Ring ring;
@@ -121,11 +107,11 @@ extern "C" __global__ void __launch_bounds__(skinny_threads, 1) __cluster_dims__
   if (threadIdx.x == 0) {
     for (int i = 0; i < s.stages; ++i) {
       barrier_init(ring.full + 8 * i, 1);
-      barrier_init(ring.empty + 8 * i, s.cluster);
+      barrier_init(ring.empty + 8 * i, 1);
     }
     barrier_init_visible();
   }
-  cluster_barrier();
+  __syncthreads();
   const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
   const int steps = (p.k + steps_a_stage - 1) / steps_a_stage;
   if (warp == 4) {
@@ -133,7 +119,6 @@ extern "C" __global__ void __launch_bounds__(skinny_threads, 1) __cluster_dims__
   } else {
     float sum[sums];
     multiply(sum, ring, steps);
-    write(sum, c, c_row_stride, p);
+    write(sum, c, p);
   }
-  cluster_barrier();  // a neighbour may still write into this CTA or arrive at its barriers
 }
