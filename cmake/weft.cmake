@@ -129,3 +129,27 @@ function(weft_kernel_texts)
        ${CMAKE_SOURCE_DIR}/weft/kernels/cuda/*_tiles.h)
   weft_texts(weft_kernel ${files})
 endfunction()
+
+# The kernels that ship, compiled when Weft is built, go into these programs. Without NVRTC, and under
+# sanitizers (NVRTC leaks), there are none in them.
+function(weft_embed_kernels)
+  if(WEFT_SANITIZE)
+    return()
+  endif()
+  add_executable(embed_kernels tools/embed_kernels.cpp)
+  target_link_libraries(embed_kernels PRIVATE weft_kernels)
+  set(generated ${CMAKE_BINARY_DIR}/generated)
+  add_custom_command(OUTPUT ${generated}/weft_kernels.bin
+    COMMAND embed_kernels ${generated}/weft_kernels.bin ${generated}/weft_kernels.txt ${generated}/kernels
+    DEPENDS embed_kernels COMMENT "Compiling GPU kernels" VERBATIM)
+  file(CONFIGURE OUTPUT ${generated}/weft_kernels.cpp CONTENT
+"asm(\".section .rodata\\n.globl weft_embedded_begin, weft_embedded_end\\n\"
+    \"weft_embedded_begin:\\n.incbin \\\"${generated}/weft_kernels.bin\\\"\\nweft_embedded_end:\\n.text\\n\");
+")
+  set_source_files_properties(${generated}/weft_kernels.cpp PROPERTIES
+                              OBJECT_DEPENDS ${generated}/weft_kernels.bin)
+  add_library(weft_embedded OBJECT ${generated}/weft_kernels.cpp)
+  foreach(program ${ARGN})
+    target_sources(${program} PRIVATE $<TARGET_OBJECTS:weft_embedded>)
+  endforeach()
+endfunction()

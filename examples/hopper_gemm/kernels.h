@@ -25,10 +25,11 @@ inline weft::cuda::KernelSource source_of(const KernelFile& kernel) {
   const std::string folder = "examples/hopper_gemm/";
   weft::cuda::KernelSource source;
   source.name = kernel.function;
-  source.headers = kernel_headers();
   for (const KernelText& t : hopper_gemm_texts) {
+    const bool header = !t.path.ends_with(".cu");
     if (t.path == folder + kernel.file) source.text = t.text;
-    if (!t.path.ends_with(".cu")) source.headers.emplace_back(t.path, t.text);
+    if (header) source.headers.emplace_back(t.path, t.text);
+    if (header || t.path == folder + kernel.file) add_headers(source, t.text);
   }
   if (kernel.wgmma_columns)
     source.headers.emplace_back("wgmma",

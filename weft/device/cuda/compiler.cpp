@@ -143,11 +143,17 @@ KernelReport parse_report(const std::string& log) {
 }
 
 KernelBinary compile(const KernelSource& source, const KernelCache& cache) {
+  KernelBinary binary;
+  return find_embedded(source, binary) ? binary : compile_or_load(source, cache);
+}
+
+KernelBinary compile_or_load(const KernelSource& source, const KernelCache& cache) {
   const Found& f = found();
   const std::string key = cache_key(source, f.version);
   KernelBinary binary;
-  binary.from_cache = cache.load(key, binary.cubin, binary.log);
-  if (!binary.from_cache) {
+  if (cache.load(key, binary.cubin, binary.log)) {
+    binary.origin = KernelBinary::cached;
+  } else {
     if (!f.why_not.empty()) resource_error("kernel {} cannot be built: {}", source.name, f.why_not);
     binary = compile_now(source, f.nvrtc);
     cache.store(key, binary.cubin, binary.log);

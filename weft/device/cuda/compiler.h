@@ -22,9 +22,10 @@ struct KernelReport {
 };
 
 struct KernelBinary {
+  enum Origin { compiled, cached, embedded };
   std::string cubin, log;
   KernelReport report;
-  bool from_cache = false;
+  Origin origin = compiled;
 };
 
 // Whether NVRTC is there; its version, or the reason why not.
@@ -50,9 +51,18 @@ class KernelCache {
 
 std::string cache_key(const KernelSource& source, const std::string& compiler_version);
 
-// For compute capability 9.0a. Throws Error(resource) without NVRTC when the cache lacks the
-// kernel, and Error(internal) with the log when the text does not compile.
+// For compute capability 9.0a: from this binary where it was built in, else from the cache. Throws
+// Error(resource) without NVRTC when both lack the kernel, and Error(internal) with the log when
+// the text does not compile.
 KernelBinary compile(const KernelSource& source, const KernelCache& cache);
+// The same, without a look at what was built in.
+KernelBinary compile_or_load(const KernelSource& source, const KernelCache& cache);
+
+// Kernels that were compiled when Weft was built, as one run of bytes (tools/embed_kernels.cpp).
+void append_embedded(std::string& bytes, const KernelSource& source, const KernelBinary& binary);
+// False when this binary has no such kernel: all of them where it was built without NVRTC.
+bool find_embedded(const KernelSource& source, KernelBinary& binary);
+size_t embedded_count();
 
 KernelReport parse_report(const std::string& log);
 

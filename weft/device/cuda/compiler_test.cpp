@@ -147,8 +147,8 @@ TEST_F(RuntimeCompiler, CompilesOnceAndThenReadsTheCache) {
   const testing::TempDirectory folder;
   const KernelCache cache(folder.path());
   const KernelBinary first = compile(twice, cache), second = compile(twice, cache);
-  EXPECT_FALSE(first.from_cache);
-  EXPECT_TRUE(second.from_cache);
+  EXPECT_EQ(first.origin, KernelBinary::compiled);
+  EXPECT_EQ(second.origin, KernelBinary::cached);
   EXPECT_EQ(first.cubin.substr(1, 3), "ELF");
   EXPECT_EQ(first.cubin, second.cubin);
   EXPECT_EQ(first.report.registers, second.report.registers);
@@ -163,9 +163,9 @@ TEST_F(RuntimeCompiler, ADamagedEntryIsCompiledAgain) {
   compiler_found(&compiler);
   write_file_atomic(cache.path(cache_key(twice, compiler)), std::string_view("no cubin"));
   const KernelBinary second = compile(twice, cache);
-  EXPECT_FALSE(second.from_cache);
+  EXPECT_EQ(second.origin, KernelBinary::compiled);
   EXPECT_EQ(first.cubin, second.cubin);
-  EXPECT_TRUE(compile(twice, cache).from_cache);
+  EXPECT_EQ(compile(twice, cache).origin, KernelBinary::cached);
 }
 
 TEST_F(RuntimeCompiler, ATextThatDoesNotCompileIsNamedWithItsLog) {

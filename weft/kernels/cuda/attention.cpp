@@ -63,10 +63,7 @@ std::vector<AttentionSchedule> shipped_attention_schedules() {
 }
 
 weft::cuda::KernelSource attention_source(const AttentionSchedule& s) {
-  weft::cuda::KernelSource source;
-  source.name = "attention";
-  source.text = kernel_text("weft/kernels/cuda/device/attention.cu");
-  source.headers = kernel_headers();
+  weft::cuda::KernelSource source = kernel_source("attention");
   source.headers.emplace_back("schedule", schedule_text(s));
   source.headers.emplace_back("products",
                               product_text({"score_product", s.key_block, false, false, false}) +

@@ -109,10 +109,7 @@ size_t attention_backward_scratch_bytes(const AttentionShape& s) {
 }
 
 weft::cuda::KernelSource attention_backward_source(const BackwardSchedule& s) {
-  weft::cuda::KernelSource source;
-  source.name = "attention_backward";
-  source.text = kernel_text("weft/kernels/cuda/device/attention_backward.cu");
-  source.headers = kernel_headers();
+  weft::cuda::KernelSource source = kernel_source("attention_backward");
   source.headers.emplace_back("schedule", schedule_text(s));
   source.headers.emplace_back(
       "products", product_text({"score_product", backward_queries, false, false, false}) +
@@ -122,10 +119,7 @@ weft::cuda::KernelSource attention_backward_source(const BackwardSchedule& s) {
 }
 
 weft::cuda::KernelSource attention_row_terms_source(const BackwardSchedule& s) {
-  weft::cuda::KernelSource source;
-  source.name = "attention_row_terms";
-  source.text = kernel_text("weft/kernels/cuda/device/attention_row_terms.cu");
-  source.headers = kernel_headers();
+  weft::cuda::KernelSource source = kernel_source("attention_row_terms");
   source.headers.emplace_back("schedule", schedule_text(s));
   return source;
 }

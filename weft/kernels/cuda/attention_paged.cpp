@@ -126,10 +126,7 @@ size_t paged_attention_scratch_bytes(const PagedAttention& p) {
 }
 
 weft::cuda::KernelSource paged_attention_source(const PagedSchedule& s) {
-  weft::cuda::KernelSource source;
-  source.name = "attention_paged";
-  source.text = kernel_text("weft/kernels/cuda/device/attention_paged.cu");
-  source.headers = kernel_headers();
+  weft::cuda::KernelSource source = kernel_source("attention_paged");
   source.headers.emplace_back("schedule", schedule_text(s));
   source.headers.emplace_back("products",
                               product_text({"score_product", s.key_block, false, false, false}) +

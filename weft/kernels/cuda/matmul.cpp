@@ -63,6 +63,15 @@ std::string schedule_text(const MatmulSchedule& s) {
       s.f32_out, s.accumulate, s.f16, epilogue_text(s.epilogue));
 }
 
+MatmulSchedule narrow(MatmulSchedule s) {
+  s.tile_n = 128, s.stages = 6, s.store_units = 2;
+  return s;
+}
+// Beside wide tiles no registers are left for it.
+bool reads_beside(const MatmulSchedule& s) {
+  return s.epilogue.keep_slope || s.epilogue.times_slope || s.epilogue.residual;
+}
+
 }  // namespace
 
 // Wide tiles read less and are 3 % faster in themselves; narrow ones are taken where they fill the
@@ -75,37 +84,59 @@ MatmulSchedule matmul_schedule(const Matmul& p, int multiprocessors) {
   wide.accumulate = p.accumulate;
   wide.f16 = p.in == DType::f16;
   wide.epilogue = epilogue_of(p);
-  MatmulSchedule narrow = wide;
-  narrow.tile_n = 128, narrow.stages = 6, narrow.store_units = 2;
   const auto cost = [&](const MatmulSchedule& s) {
     return double(ceil_div(p.batch * cluster_tiles(p, s), multiprocessors / s.cluster)) * s.tile_n;
   };
-  const MatmulEpilogue& e = wide.epilogue;
-  const bool beside_c = e.keep_slope || e.times_slope || e.residual;  // wants registers
-  return beside_c || cost(narrow) * 1.03 < cost(wide) ? narrow : wide;
+  return reads_beside(wide) || cost(narrow(wide)) * 1.03 < cost(wide) ? narrow(wide) : wide;
 }
+
+namespace {
+
+// Forms of training and serving: forward with the weight as [n][k] or [k][n] (which are each
+// other's input gradient), and weight gradients; and what follows the forward ones.
+struct Form {
+  bool a_turned, b_turned, f32_out, accumulate;
+  MatmulEpilogue epilogue;
+};
+constexpr MatmulEpilogue bias{true}, bias_gelu{true, true}, bias_gelu_slope{true, true, true},
+    times_slope{false, false, false, true}, residual{false, false, false, false, true},
+    bias_residual{true, false, false, false, true};
+constexpr Form shipped_forms[] = {{false, false, false, false, {}},
+                                  {false, true, false, false, {}},
+                                  {true, true, false, false, {}},
+                                  {false, false, true, false, {}},
+                                  {false, true, true, false, {}},
+                                  {true, true, true, false, {}},
+                                  {true, true, true, true, {}},
+                                  {false, false, false, false, bias},
+                                  {false, true, false, false, bias},
+                                  {false, false, false, false, bias_gelu},
+                                  {false, true, false, false, bias_gelu},
+                                  {false, false, false, false, bias_gelu_slope},
+                                  {false, true, false, false, bias_gelu_slope},
+                                  {false, false, false, false, times_slope},
+                                  {false, true, false, false, times_slope},
+                                  {false, false, false, false, residual},
+                                  {false, true, false, false, residual},
+                                  {false, false, false, false, bias_residual},
+                                  {false, true, false, false, bias_residual}};
+
+}  // namespace
 
 std::vector<MatmulSchedule> shipped_matmul_schedules() {
   std::vector<MatmulSchedule> all;
-  for (const bool a_turned : {false, true})
-    for (const bool b_turned : {false, true})
-      for (const int out : {0, 1, 2})               // bf16, f32, added into f32
-        for (const int64_t columns : {128, 192}) {  // one tile: what fits it is chosen
-          Matmul p;
-          p.m = 128, p.n = columns, p.k = 64;
-          p.a.row_stride = a_turned ? 1 : 64, p.a.col_stride = a_turned ? 128 : 1;
-          p.b.row_stride = b_turned ? 192 : 1, p.b.col_stride = b_turned ? 1 : 64;
-          p.out = out ? DType::f32 : DType::bf16, p.accumulate = out > 1;
-          all.push_back(matmul_schedule(p, 132));
-        }
+  for (const Form& form : shipped_forms) {
+    MatmulSchedule s;
+    s.a_turned = form.a_turned, s.b_turned = form.b_turned;
+    s.f32_out = form.f32_out, s.accumulate = form.accumulate, s.epilogue = form.epilogue;
+    if (!reads_beside(s)) all.push_back(s);
+    all.push_back(narrow(s));
+  }
   return all;
 }
 
 weft::cuda::KernelSource matmul_source(const MatmulSchedule& s) {
-  weft::cuda::KernelSource source;
-  source.name = "matmul";
-  source.text = kernel_text("weft/kernels/cuda/device/matmul.cu");
-  source.headers = kernel_headers();
+  weft::cuda::KernelSource source = kernel_source("matmul");
   source.headers.emplace_back("schedule", schedule_text(s));
   source.headers.emplace_back(
       "wgmma", product_text({"wgmma", s.tile_n, false, s.a_turned, s.b_turned, s.f16}));
@@ -126,7 +157,8 @@ int matmul_slabs(const Matmul& p) {
        ++slabs) {
     const int64_t rounds = ceil_div(tiles * slabs, workers);
     const int64_t cost = rounds * (ceil_div(steps, slabs) + round_cost);
-    if (cost < best_cost) best = slabs, best_cost = cost;
+    // Each slab is added to C in memory: it must save a twentieth.
+    if (cost < best_cost) best = slabs, best_cost = slabs == 1 ? cost * 19 / 20 : cost;
   }
   return int(best);
 }

@@ -47,7 +47,7 @@ std::vector<SkinnySchedule> shipped_skinny_schedules();
 
 // What is compiled for a schedule; for tests and the cache.
 weft::cuda::KernelSource matmul_source(const MatmulSchedule& schedule);
-// Every schedule that matmul_schedule() can return, without epilogue.
+// What is compiled when Weft is built: the most used; others are compiled when first used.
 std::vector<MatmulSchedule> shipped_matmul_schedules();
 
 }  // namespace weft::kernels::cuda

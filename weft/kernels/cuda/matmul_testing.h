@@ -65,7 +65,7 @@ struct Product {
     std::string text = format("{} {}x{}x{}x{}", dtype_name(dtype_of<T>::value), batch, m, n, k);
     const std::pair<bool, const char*> parts[] = {
         {a_turned, " A turned"}, {b_turned, " B turned"}, {f32, " f32"},   {add, " add"},
-        {bias, " bias"},         {keep, " slope"},         {gelu, " gelu"}, {times, " times slope"},
+        {bias, " bias"},         {keep, " slope"},        {gelu, " gelu"}, {times, " times slope"},
         {residual, " residual"}, {one_b, " one B"}};
     for (const auto& [there, word] : parts)
       if (there) text += word;

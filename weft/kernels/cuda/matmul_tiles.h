@@ -86,9 +86,9 @@ struct MatmulArguments {
   int m, n, k, batch;
   int a_matrices, b_matrices;  // batch, or 1: the same for all
   int slabs;                   // 1 but for sums into f32
-  int* progress;         // slabs > 1: [tiles * cluster * warps_per_tile] slabs added so far, zeroed
-  const void* bias;      // [n] in the operands' type
-  void* slope;  // with C's type and strides
+  int* progress;     // slabs > 1: [tiles * cluster * warps_per_tile] slabs added so far, zeroed
+  const void* bias;  // [n] in the operands' type
+  void* slope;       // with C's type and strides
   long long c_row_stride, c_batch_stride;
   const void* residual;  // in C's type
   long long residual_row_stride, residual_batch_stride;

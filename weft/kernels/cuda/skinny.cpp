@@ -67,10 +67,7 @@ std::vector<SkinnySchedule> shipped_skinny_schedules() {
 }
 
 weft::cuda::KernelSource skinny_source(const SkinnySchedule& s) {
-  weft::cuda::KernelSource source;
-  source.name = "skinny";
-  source.text = kernel_text("weft/kernels/cuda/device/skinny.cu");
-  source.headers = kernel_headers();
+  weft::cuda::KernelSource source = kernel_source("skinny");
   source.headers.emplace_back("schedule", schedule_text(s));
   source.headers.emplace_back("product",
                               product_text({"product", s.rows, false, false, false, s.f16}));

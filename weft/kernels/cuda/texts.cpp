@@ -1,22 +1,41 @@
 #include "weft/kernels/cuda/texts.h"
 
+#include <algorithm>
+
 #include "weft/base/error.h"
 #include "weft_kernel_texts.h"  // generated: weft_kernel_texts[]
 
 namespace weft::kernels::cuda {
+namespace {
 
-std::string kernel_text(std::string_view path) {
+// By the path from the repository's root.
+std::string_view text_of(std::string_view path) {
   for (const KernelText& t : weft_kernel_texts)
-    if (t.path == path) return std::string(t.text);
+    if (t.path == path) return t.text;
   WEFT_CHECK(false, "no kernel text {}", path);
   return "";
 }
 
-std::vector<std::pair<std::string, std::string>> kernel_headers() {
-  std::vector<std::pair<std::string, std::string>> headers;
-  for (const KernelText& t : weft_kernel_texts)
-    if (!t.path.ends_with(".cu")) headers.emplace_back(t.path, t.text);
-  return headers;
+}  // namespace
+
+void add_headers(weft::cuda::KernelSource& source, std::string_view text) {
+  constexpr std::string_view include = "#include \"weft/";
+  for (size_t at = text.find(include); at != text.npos; at = text.find(include, at + 1)) {
+    const size_t begin = at + include.find("weft/");
+    const std::string path(text.substr(begin, text.find('"', begin) - begin));
+    const auto known = [&](const auto& header) { return header.first == path; };
+    if (std::any_of(source.headers.begin(), source.headers.end(), known)) continue;
+    source.headers.emplace_back(path, text_of(path));
+    add_headers(source, text_of(path));
+  }
+}
+
+weft::cuda::KernelSource kernel_source(const std::string& name) {
+  weft::cuda::KernelSource source;
+  source.name = name;
+  source.text = text_of(format("weft/kernels/cuda/device/{}.cu", name));
+  add_headers(source, source.text);
+  return source;
 }
 
 std::string product_text(const TensorCoreProduct& p) {

@@ -2,8 +2,8 @@
 #pragma once
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
+
+#include "weft/device/cuda/compiler.h"
 
 namespace weft::kernels::cuda {
 
@@ -11,10 +11,11 @@ struct KernelText {
   std::string_view path, text;  // path: from the repository's root
 };
 
-// By the path from the repository's root, "weft/kernels/cuda/device/matmul.cu".
-std::string kernel_text(std::string_view path);
-// All that kernels may include, as the compiler takes them.
-std::vector<std::pair<std::string, std::string>> kernel_headers();
+// The headers of this folder that a text includes, itself or through others.
+void add_headers(weft::cuda::KernelSource& source, std::string_view text);
+// Of weft/kernels/cuda/device/<name>.cu, whose kernel has that name, with its headers. What the
+// launcher adds is still missing.
+weft::cuda::KernelSource kernel_source(const std::string& name);
 
 // One tensor-core instruction as a device function name(d, a, b, add): d = a b + (add ? d : 0) for
 // 64 rows, n columns and 16 of the reduced dimension, out of shared memory; with a_in_registers,
