@@ -1,6 +1,6 @@
 // The matrix product on a Hopper GPU beside cuBLASLt (the best of its heuristics) in the same
 // process, on random data, in graphs over buffers larger than L2, in alternation; medians.
-//   bench_hopper [--shapes 0,1,...] [--forms f,d,w,g] [--rounds 5] [--try
+//   bench_hopper [--shapes 0,1,...,128x4096x4096] [--forms f,d,w,g] [--rounds 5] [--try
 //   tile_n=128,stages=6,...]...
 // Forms: f forward, d input gradient, w weight gradient added into f32, g forward with bias and
 // GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention
@@ -38,6 +38,13 @@ struct Shape {
 constexpr Shape shapes[] = {{4096, 4096, 4096},  {8192, 8192, 8192}, {8192, 28672, 8192},
                             {8192, 4096, 14336}, {65536, 2304, 768}, {65536, 768, 3072},
                             {65536, 50304, 768}};
+
+// "3": the fourth of these; "128x4096x4096": that one.
+Shape shape_of(const std::string& text) {
+  long long m = 0, n = 0, k = 0;
+  if (std::sscanf(text.c_str(), "%lldx%lldx%lld", &m, &n, &k) == 3) return {m, n, k};
+  return shapes[size_t(std::atoi(text.c_str())) % std::size(shapes)];
+}
 
 struct Options {
   std::string shapes = "0,1,2,3,4,5,6", forms = "f,d,w,g", heads = "64,128", chunks,
@@ -242,7 +249,7 @@ void measure_matmul(CudaDevice& gpu, const Options& o) {
   std::map<std::string, std::vector<double>> log_ratios;  // by kind: plain forms, fused
   for (const std::string& shape : split(o.shapes))
     for (const std::string& form : split(o.forms))
-      measure(gpu, lt, Case(gpu, shapes[size_t(std::atoi(shape.c_str())) % 7], form[0]), o,
+      measure(gpu, lt, Case(gpu, shape_of(shape), form[0]), o,
               log_ratios[form == "g" ? "with bias and GELU" : "plain"]);
   for (const auto& entry : log_ratios) {
     double sum = 0;

@@ -21,7 +21,10 @@
 
 namespace weft::kernels::cuda {
 
-// The schedule that ships for this product.
+// An estimate, by which schedules are ranked: what ends last of the tensor cores, what flows into a
+// multiprocessor, L2 and memory, in rounds of tiles.
+double matmul_seconds(const Matmul& params, const MatmulSchedule& schedule, int multiprocessors);
+// The schedule whose estimate is least, of the few that are worth it.
 MatmulSchedule matmul_schedule(const Matmul& params, int multiprocessors);
 int matmul_slabs(const Matmul& params);
 

@@ -12,6 +12,10 @@ namespace weft::kernels::cuda {
 constexpr int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
+// Tiles of a whole cluster, of one matrix of the batch.
+inline int64_t cluster_tiles(const Matmul& p, const MatmulSchedule& s) {
+  return ceil_div(p.m, int64_t(s.tile_m) * s.cluster) * ceil_div(p.n, s.tile_n);
+}
 std::string matmul_name(const Matmul& params);
 weft::cuda::Element element_of(DType type);
 MatmulEpilogue epilogue_of(const Matmul& params);

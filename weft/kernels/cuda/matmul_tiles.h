@@ -85,6 +85,7 @@ constexpr Piece piece_at(int index, int tiles, int slabs, int steps) {
 struct MatmulArguments {
   int m, n, k, batch;
   int a_matrices, b_matrices;  // batch, or 1: the same for all
+  int a_box;                   // rows of A in one copy, where A is not turned; a divisor of tile_m
   int slabs;                   // 1 but for sums into f32
   int* progress;     // slabs > 1: [tiles * cluster * warps_per_tile] slabs added so far, zeroed
   const void* bias;  // [n] in the operands' type

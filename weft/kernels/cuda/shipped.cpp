@@ -22,8 +22,8 @@ std::string epilogue_name(const MatmulEpilogue& e) {
 }
 
 std::string name_of(const MatmulSchedule& s) {
-  return format("matmul {}x{}{}{}{}{}", s.tile_m, s.tile_n, s.a_turned ? " A turned" : "",
-                s.b_turned ? " B turned" : "",
+  return format("matmul {}x{}{}{}{}{}{}", s.tile_m, s.tile_n, s.cluster == 1 ? " alone" : "",
+                s.a_turned ? " A turned" : "", s.b_turned ? " B turned" : "",
                 s.accumulate ? " added to f32"
                 : s.f32_out  ? " f32"
                              : "",

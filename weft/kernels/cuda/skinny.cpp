@@ -83,7 +83,7 @@ void skinny_matmul(CudaStream& stream, const Matmul& p, const SkinnySchedule& s,
   check_matmul(p);
   WEFT_CHECK(is_skinny(p), "{} is not skinny", matmul_name(p));
   if (p.m == 0 || p.n == 0) return;
-  TensorMap a = row_map(p, p.a.data, p.m, p.a.row_stride, s.a_rows, "A");
+  TensorMap a = row_map(p, p.a.data, p.m, p.a.row_stride, int(p.m), "A");
   TensorMap w = row_map(p, p.b.data, p.n, p.b.col_stride, s.rows, "B");
   MatmulArguments arguments = matmul_arguments(p);
   const CudaKernel& kernel = stream.cuda_device().kernel(

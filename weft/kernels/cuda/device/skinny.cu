@@ -26,8 +26,10 @@ struct Ring {
 };
 using Stage = RingPlace<s.stages>;
 
-INLINE void load_weights(const Ring& ring, int stage, const TensorMap* w, int step) {
-  barrier_expect_bytes(ring.full + 8 * stage, skinny_stage_bytes(s));
+// A box of A has as many rows as there are: rows that are not there would be filled with zeros,
+// slower than others are read.
+INLINE void load_weights(const Ring& ring, int stage, const TensorMap* w, int step, int a_rows) {
+  barrier_expect_bytes(ring.full + 8 * stage, s.boxes * (s.rows + a_rows) * row_bytes);
   for (int i = 0; i < s.boxes; ++i)
     load_box(ring.w + (stage * s.boxes + i) * s.rows * row_bytes, w,
              step * steps_a_stage + i * reduced_per_stage, blockIdx.x * s.rows,
@@ -41,16 +43,16 @@ INLINE void load_rows(const Ring& ring, int stage, const TensorMap* a, int step)
 
 // What was there before the work ahead, if anything, is read while that ends.
 INLINE void produce(const Ring& ring, const TensorMap* a, const TensorMap* w, int steps,
-                    bool constant_weights) {
+                    bool constant_weights, int a_rows) {
   const int early = constant_weights ? min(steps, s.stages) : 0;
-  for (int step = 0; step < early; ++step) load_weights(ring, step, w, step);
+  for (int step = 0; step < early; ++step) load_weights(ring, step, w, step, a_rows);
   prefetch_map(a);
   wait_for_work_before();
   Stage place;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step, place.advance()) {
     barrier_wait(ring.empty + 8 * place.stage, place.phase ^ 1);
-    if (step >= early) load_weights(ring, place.stage, w, step);
+    if (step >= early) load_weights(ring, place.stage, w, step, a_rows);
     load_rows(ring, place.stage, a, step);
   }
 }
@@ -115,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(skinny_threads, 1)
   const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
   const int steps = (p.k + steps_a_stage - 1) / steps_a_stage;
   if (warp == 4) {
-    if (threadIdx.x % 32 == 0) produce(ring, &a, &w, steps, constant_weights);
+    if (threadIdx.x % 32 == 0) produce(ring, &a, &w, steps, constant_weights, p.m);
   } else {
     float sum[sums];
     multiply(sum, ring, steps);
