@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run     install what is missing, build, and run the demo: a model trained and talked with in about three minutes"
+	@echo "make run     install what is missing, build, and run the demo (or go on with it): a model trained and talked with in about three minutes"
 	@echo "make test    the same set-up, then every test (what CI runs)"
 	@echo "make build   only the build: build/release/weft"
 	@echo "make bench   the benchmarks, each with its limit and its peer"
@@ -18,7 +18,7 @@ build: setup
 	@cmake --build --preset release
 
 run: build
-	@build/release/weft demo
+	@build/release/weft demo $$(test ! -e weft-demo/run || echo --resume)
 
 test: build
 	@tools/test

@@ -85,6 +85,11 @@ std::unique_ptr<train::Trainer> open(const DemoOptions& o) {
   return train::Trainer::create(config_of(o), o.data(), o.run());
 }
 
+// Whose texts: a text of the user's is read by characters.
+bool is_primer(const train::Trainer& trainer) {
+  return trainer.data().tokenizer().name() == "bpe";
+}
+
 double bytes_per_token(const train::Trainer& trainer) {
   const train::SplitInfo& val = trainer.data().info().val;
   return double(val.bytes) / double(val.tokens - val.documents);
@@ -92,8 +97,9 @@ double bytes_per_token(const train::Trainer& trainer) {
 
 struct Summary {
   train::TrainResult result;
+  bool primer = true;  // the grammar's texts, not one of the user's
   double bits_per_byte = 0;
-  ExamResult exam = {};  // none for a text of the user's
+  ExamResult exam = {};  // of a primer
 };
 
 void report_json(const DemoOptions& o, const Summary& s) {
@@ -104,7 +110,7 @@ void report_json(const DemoOptions& o, const Summary& s) {
             {"val_loss", s.result.val_loss.value_or(NAN)},
             {"bits_per_byte", s.bits_per_byte},
             {"tokens_per_second", s.result.tokens_per_second}};
-  if (o.text.empty())
+  if (s.primer)
     json.update(Json{{"grammar_bits_per_byte", entropy_bits_per_byte()},
                      {"texts", s.exam.texts},
                      {"accepted", s.exam.accepted},
@@ -133,21 +139,21 @@ void report_exam(const Summary& s) {
   for (size_t i = 0; i < 2; ++i) std::printf("\n"), print_indented(s.exam.texts[i]);
 }
 
-void report_next(const DemoOptions& o, const train::TrainResult& result) {
+void report_next(const DemoOptions& o, const Summary& s) {
   const std::string run = o.run();
   std::printf(
       "\n%s/loss.svg shows how it learned; %s is the model as transformers reads it. Next:\n",
       run.c_str(), o.model().c_str());
-  if (o.text.empty()) std::printf("  weft chat %s\n", run.c_str());
+  if (s.primer) std::printf("  weft chat %s\n", run.c_str());
   std::printf(
       "  weft generate %s --prompt \"%s\"\n  weft eval %s\n  weft train --resume %s --steps %lld\n",
-      run.c_str(), o.text.empty() ? "One rainy day, Mia" : "The", run.c_str(), run.c_str(),
-      static_cast<long long>(2 * result.step));
+      run.c_str(), s.primer ? "One rainy day, Mia" : "The", run.c_str(), run.c_str(),
+      static_cast<long long>(2 * s.result.step));
 }
 
 void report(const DemoOptions& o, const Summary& s, const train::LoadedModel& model) {
   std::printf("\nHeld out: %.4f bits a byte", s.bits_per_byte);
-  if (o.text.empty()) {
+  if (s.primer) {
     std::printf(", %.2f times the grammar's entropy of %.4f.\n",
                 s.bits_per_byte / entropy_bits_per_byte(), entropy_bits_per_byte());
     report_exam(s);
@@ -156,16 +162,17 @@ void report(const DemoOptions& o, const Summary& s, const train::LoadedModel& mo
   } else {
     std::printf(".\n");
   }
-  report_next(o, s.result);
+  report_next(o, s);
 }
 
 void run_demo(const DemoOptions& o) {
   use(o.compute);
   const std::unique_ptr<train::Trainer> trainer = open(o);
+  const bool primer = is_primer(*trainer);
   const double floor =
-      o.text.empty() ? nats_per_character(primer_grammar()) * bytes_per_token(*trainer) : 0;
+      primer ? nats_per_character(primer_grammar()) * bytes_per_token(*trainer) : 0;
   TrainSession session(*trainer, o.output.json, floor);
-  Summary s{.result = session.run()};
+  Summary s{.result = session.run(), .primer = primer};
   if (!s.result.finished) {
     std::printf("saved at step %lld; go on with: weft demo --out %s --resume\n",
                 static_cast<long long>(s.result.step), o.out.c_str());
@@ -178,7 +185,7 @@ void run_demo(const DemoOptions& o) {
   const train::LoadedModel model = train::load_model(o.run());
   if (path_exists(o.model())) remove_tree(o.model());
   train::export_model(o.run(), model, o.model(), {.dtype = model.dtype});
-  if (o.text.empty()) s.exam = examine(model, uint64_t(o.seed));
+  if (primer) s.exam = examine(model, uint64_t(o.seed));
   if (o.output.json)
     report_json(o, s);
   else
