@@ -26,7 +26,7 @@ double median_seconds(int64_t runs, const std::function<void()>& work) {
 Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
   const int64_t words[] = {int64_t(seed), 0};
   const Tensor rng(Array::from<int64_t>(default_device(), {2}, words));
-  const Tensor x = cast(random_normal(shape, rng, "bench"), dtype);
+  Tensor x = cast(random_normal(shape, rng, "bench"), dtype);
   eval({x});
   return x;
 }

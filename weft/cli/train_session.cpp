@@ -76,7 +76,7 @@ train::TrainResult TrainSession::run(int64_t stop_after) {
       bar.note(format("step {:6}  validation loss {:.4f}{}{}", step, e.loss, of_floor,
                       best ? "  best" : ""));
   };
-  const train::TrainResult result = trainer_.run(options);
+  train::TrainResult result = trainer_.run(options);
   bar.finish();
   return result;
 }

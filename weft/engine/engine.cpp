@@ -57,8 +57,8 @@ int64_t Engine::add(std::vector<int32_t> prompt, GenerateOptions options, TextCa
         "generated; shorten it",
         name, n, context, context - 1);
   const int64_t id = added_++;
-  Stream& stream =
-      streams_.try_emplace(id, tokenizer_, std::move(options), std::move(on_text)).first->second;
+  Stream made(tokenizer_, std::move(options), std::move(on_text));
+  Stream& stream = streams_.emplace(id, std::move(made)).first->second;
   stream.sequence.id = id;
   stream.sequence.tokens = std::move(prompt);
   stream.result.prompt_tokens = n;

@@ -34,7 +34,7 @@ Runner::Runner(const models::ModelConfig& config, const Params& params,
       architecture_(checked_architecture(config)),
       options_(checked(options, config)),
       device_(default_device()),
-      forward_([this](Cache cache, Inputs in) { return forward(std::move(cache), in); },
+      forward_([this](Cache cache, const Inputs& in) { return forward(std::move(cache), in); },
                donate(0)) {
   models::check_params(config_, params);
   take_params(params);

@@ -1,6 +1,6 @@
 #include "weft/engine/runner.h"
 
-#include <cstring>
+#include <bit>
 #include <gtest/gtest.h>
 
 #include "weft/engine/engine_testing.h"
@@ -58,12 +58,16 @@ Logits first_logits(Logits all, size_t n) {
   return all;
 }
 
+uint32_t bits(float x) {
+  return std::bit_cast<uint32_t>(x);
+}
+
 void expect_same_bits(const Logits& got, const Logits& want, const char* how) {
   ASSERT_EQ(got.size(), want.size());
   for (size_t s = 0; s < want.size(); ++s) {
     ASSERT_EQ(got[s].size(), want[s].size());
     size_t first = 0;
-    while (first < want[s].size() && !std::memcmp(&got[s][first], &want[s][first], 4)) ++first;
+    while (first < want[s].size() && bits(got[s][first]) == bits(want[s][first])) ++first;
     EXPECT_EQ(first, want[s].size())
         << how << ", sequence of " << want[s].size() / 259 << ", token " << first / 259 << ": "
         << got[s][first] << " against " << want[s][first];

@@ -20,7 +20,7 @@ std::pair<std::string, bool> reference(const std::string& text,
 }
 
 // Of two letters, so that parts of stop strings come often.
-std::string letters(std::vector<bool> bits) {
+std::string letters(const std::vector<bool>& bits) {
   std::string text;
   for (const bool bit : bits) text += bit ? 'a' : 'b';
   return text;

@@ -34,8 +34,9 @@ Tensor rng() {
 }
 Tensor angles(double phase) {
   std::vector<float> t;
-  for (int i = 0; i < 16 * 2; ++i)
-    t.push_back(float(std::cos(i / 2 * (i % 2 ? 0.1 : 1.0) + phase)));
+  for (int position = 0; position < 16; ++position)
+    for (const double frequency : {1.0, 0.1})
+      t.push_back(float(std::cos(position * frequency + phase)));
   return Tensor(Array::from<float>(default_device(), {16, 2}, t));
 }
 Tensor ones(const Tensor& like, int axis) {

@@ -231,7 +231,7 @@ HuggingFaceConfig hugging_face_config(const Json& given, const std::string& what
   if (!given.is_object()) data_error("{} must hold an object", what);
   const Json json = without_nulls(given);
   const JsonReader in(json, what);
-  const std::string type = in.string("model_type");
+  const std::string& type = in.string("model_type");
   if (in.has("quantization_config"))
     in.refuse("quantization_config", "absent: Weft does not read this model's quantized weights");
   HuggingFaceConfig config;

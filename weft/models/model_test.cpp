@@ -55,7 +55,7 @@ TEST(Model, GradientOfLlama) {
   expect_gradient_is_the_difference_quotient(config);
 }
 
-std::string refusal(ModelConfig config) {
+std::string refusal(const ModelConfig& config) {
   try {
     find_architecture(config.architecture).validate(config);
   } catch (const Error& e) {

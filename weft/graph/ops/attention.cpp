@@ -89,7 +89,7 @@ Tensors decompose_attention(const Tensors& in, const Attrs& attrs) {
   };
   const Tensor scores =
       matmul(cast(in[0], wide), shared(in[1]), "ihd,jhd->hij") * attrs.real("scale");
-  const Dims all = scores.dims();
+  const Dims& all = scores.dims();
   const Tensor seen = broadcast_to(visible(in, attrs), all);
   const Tensor mask = less(zeros(all, DType::i32), seen);
   const Tensor masked = where(mask, scores, full(all, wide, -1e30));
