@@ -51,6 +51,13 @@ bool share_out_products(const Matmul& p, int threads) {
 constexpr int64_t most_own_bytes = 1 << 20;
 constexpr int most_own_copies = 4;
 
+// Rows of whole steps, short and one after the other: a panel is contiguous, and its lines spread
+// over the sets of the first-level cache.
+bool readable_in_place(const Matmul& p) {
+  return p.in == DType::bf16 && p.a.col_stride == 1 && p.a.row_stride == p.k && p.k > 0 &&
+         p.k % matmul_k_step(p.in) == 0 && p.k <= matmul_k_run;
+}
+
 void choose_packing(const Matmul& p, MatmulPlan& plan) {
   if (plan.column_parts == 1 && plan.n_panels <= plan.n_block) plan.pack_a = MatmulPlan::local;
   if (plan.row_parts == 1 && plan.m_panels <= plan.m_block) plan.pack_b = MatmulPlan::local;
@@ -62,6 +69,7 @@ void choose_packing(const Matmul& p, MatmulPlan& plan) {
     plan.pack_a = MatmulPlan::own;
   if (plan.pack_b == MatmulPlan::shared && own(plan.n_panels, plan.row_parts))
     plan.pack_b = MatmulPlan::own;
+  if (readable_in_place(p)) plan.pack_a = MatmulPlan::in_place;
   if (p.b.packed) plan.pack_b = MatmulPlan::before;
 }
 

@@ -22,8 +22,9 @@ int64_t matmul_k_padded(int64_t k, DType in);
 struct MatmulPlan {
   // before: packed by the caller. shared: all of it first, by all threads, then a barrier. own: by
   // each thread what it reads, for itself, so that nothing packed crosses from core to core. local:
-  // by each thread where it is used, since nobody uses it twice.
-  enum Packing { before, shared, own, local };
+  // by each thread where it is used, since nobody uses it twice. in_place: A's rows are read where
+  // they lie, but for a last panel that is not whole, which is local.
+  enum Packing { before, shared, own, local, in_place };
 
   int64_t m_panels = 0, n_panels = 0, k_padded = 0;
   int row_parts = 1, column_parts = 1;  // the grid of threads over one product

@@ -7,10 +7,11 @@ namespace weft::kernels::cpu::WEFT_ISA {
 
 // A's panel in words: per step and row both chains.
 template <class Links>
-inline const float* expand_a(const bf16* a, int64_t k, int rows, float* to) {
+inline const float* expand_a(const PanelOfA<bf16>& a, int64_t k, int rows, float* to) {
   float* y = to;
-  for (int64_t l = 0; l < k; l += 32, a += 1024)
-    for (int r = 0; r < rows; ++r, y += 2 * Links::words) Links::row(a + r * 32, y);
+  const bf16* step = a.data;
+  for (int64_t l = 0; l < k; l += 32, step += a.step)
+    for (int r = 0; r < rows; ++r, y += 2 * Links::words) Links::row(step + r * a.row, y);
   return to;
 }
 
@@ -53,7 +54,7 @@ struct Bf16Vectors {
   static constexpr int64_t fetch_distance = 4096;
   static void begin(int) {}
   static void end() {}
-  static const float* prepare(const bf16* a, int64_t k, int rows, float* space) {
+  static const float* prepare(const PanelOfA<bf16>& a, int64_t k, int rows, float* space) {
     return expand_a<Links>(a, k, rows, space);
   }
   static void block(const Block<float, bf16>& x) { in_row_groups<Bf16Rows<Links>>(x); }

@@ -4,7 +4,7 @@
 //   Element           the operands' type;  Prepared: what block() reads A as
 //   fetch_distance    bytes by which packed B is best asked for ahead
 //   begin(rows), end  around a thread's work; rows of A's panels that exist
-//   prepare           A's packed panel as block() wants it
+//   prepare           A's panel as block() wants it
 //   block             the product
 #pragma once
 #include "weft/kernels/cpu/matmul_lanes.h"
@@ -38,10 +38,19 @@ struct Lines {
   void next() { at = prefetch<l1>(at, apart); }
 };
 
+// 32 rows of A over a run of K: packed, or, of bf16, where they lie. In elements: from row to row,
+// and from one step of 32 k to the next.
+template <class T>
+struct PanelOfA {
+  const T* data;
+  int64_t row = 32, step = 1024;
+};
+
 // out = in + A B over a run of K. `in` null: from zero; it may be `out`.
 template <class A, class B>
 struct Block {
   const A* a;
+  int64_t a_row, a_step;  // PanelOfA's; what is not multiplied as it lies needs none
   const B* b;
   int64_t k;  // bf16: a multiple of 32
   int rows;   // of A that are wanted; the others may be left out

@@ -17,12 +17,17 @@ template <bool all, class T>
 inline F32x16 load(const T* p, int n) {
   return all ? F32x16::load(p) : F32x16::load(p, n);
 }
-template <bool all, class T>
-inline void store(F32x16 x, T* p, int n) {
-  if (all)
-    x.store(p);
-  else
-    x.store(p, n);
+
+// Thirty-two values side by side.
+template <class T>
+inline void store_pair(F32x16 low, F32x16 high, T* p) {
+#if defined(__AVX512BF16__)
+  if constexpr (sizeof(T) == 2) {
+    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(high.v, low.v));
+    return;
+  }
+#endif
+  low.store(p), high.store(p + 16);
 }
 
 // Where a block lies: C's first row and column, and how many of the 32 are there.
@@ -48,8 +53,11 @@ struct EpilogueRows {
 
   template <int parts, bool all>
   [[gnu::always_inline]] void next() {
-    finish<parts, all>(0);
-    if (all || columns > 16) finish<parts, all>(16);
+    F32x16 v[2], kept[2];
+    v[0] = finish<parts, all>(0, kept[0]);
+    if (all || columns > 16) v[1] = finish<parts, all>(16, kept[1]);
+    store_row<all>(v, c);
+    if constexpr (parts & keep_slope) store_row<all>(kept, slope);
     sums += block_stride, c += c_stride;
     if constexpr (parts & (keep_slope | by_slope)) slope += c_stride;
     if constexpr (parts & add_residual) residual += residual_stride;
@@ -57,18 +65,24 @@ struct EpilogueRows {
 
  private:
   template <int parts, bool all>
-  [[gnu::always_inline]] void finish(int column) const {
+  [[gnu::always_inline]] F32x16 finish(int column, [[maybe_unused]] F32x16& kept) const {
     const int n = columns - column;
     F32x16 v = F32x16::load(sums + column);
     if constexpr (parts & add_bias) v = v + load<all>(bias + column, n);
     if constexpr (parts & apply_gelu) {
       const WithSlope y = gelu_with_slope<Out>(rounded<Out>(v));
-      if constexpr (parts & keep_slope) store<all>(y.slope, slope + column, n);
+      kept = y.slope;
       v = y.value;
     }
     if constexpr (parts & by_slope) v = rounded<Out>(v) * load<all>(slope + column, n);
     if constexpr (parts & add_residual) v = rounded<Out>(v) + load<all>(residual + column, n);
-    store<all>(v, c + column, n);
+    return v;
+  }
+  template <bool all>
+  [[gnu::always_inline]] void store_row(const F32x16* v, Out* to) const {
+    if (all) return store_pair(v[0], v[1], to);
+    v[0].store(to, columns);
+    if (columns > 16) v[1].store(to + 16, columns - 16);
   }
 };
 

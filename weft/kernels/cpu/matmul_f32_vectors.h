@@ -50,7 +50,7 @@ struct F32Vectors {
   static constexpr int64_t fetch_distance = 4096;
   static void begin(int) {}
   static void end() {}
-  static const float* prepare(const float* a, int64_t, int, float*) { return a; }
+  static const float* prepare(const PanelOfA<float>& a, int64_t, int, float*) { return a.data; }
   static void block(const Block<float, float>& x) { in_row_groups<F32Rows>(x); }
 };
 

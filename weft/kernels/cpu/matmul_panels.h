@@ -27,11 +27,15 @@ struct Panels {
   }
 
   // Panel m for k from l to end.
-  const T* a(int64_t m, int64_t l, int64_t end) const {
-    if (plan.pack_a != MatmulPlan::local)
-      return memory.packed_a + packed_offset(plan.m_panels, plan.k_padded, m, l);
+  PanelOfA<T> a(int64_t m, int64_t l, int64_t end) const {
+    if (in_place(m)) return {source_a.at(m * 32, l), source_a.lane_stride, 32};
+    if (plan.pack_a == MatmulPlan::own || plan.pack_a == MatmulPlan::shared)
+      return {memory.packed_a + packed_offset(plan.m_panels, plan.k_padded, m, l)};
     pack_panel<true>(source_a, m * 32, l, end, memory.local_a);
-    return memory.local_a;
+    return {memory.local_a};
+  }
+  bool in_place(int64_t m) const {
+    return plan.pack_a == MatmulPlan::in_place && (m + 1) * 32 <= source_a.lanes;
   }
 
   // Panel n likewise. A local panel is packed when the first row of blocks comes by.
@@ -73,8 +77,10 @@ struct Ahead {
       : bytes(bytes_ahead<T>(end - l)) {
     const MatmulPlan& plan = panels.plan;
     const bool last_row = m + 1 == rows.end, more = end < plan.k_padded;
-    if (plan.pack_a != MatmulPlan::local && (!last_row || more))
-      a = address(last_row ? panels.a(rows.begin, end, end) : panels.a(m + 1, l, end));
+    if (plan.pack_a == MatmulPlan::in_place
+            ? !last_row && panels.in_place(m + 1)
+            : plan.pack_a != MatmulPlan::local && (!last_row || more))
+      a = address((last_row ? panels.a(rows.begin, end, end) : panels.a(m + 1, l, end)).data);
     if (plan.pack_b != MatmulPlan::local && more)
       b = address(panels.b(rows, columns, m, columns.begin, end, end)) +
           (m - rows.begin) * (columns.size() - blocks_for_a) * bytes;

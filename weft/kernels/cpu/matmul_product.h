@@ -54,10 +54,11 @@ class Product {
     for (int64_t l = 0, end; l < plan_.k_padded; l = end) {
       end = smaller(l + plan_.k_block, plan_.k_padded);
       for (int64_t m = rows.begin; m < rows.end; ++m) {
-        const T* packed = panels_.a(m, l, end);
+        const PanelOfA<T> panel = panels_.a(m, l, end);
         Block<Prepared, T> x;
         x.k = end - l, x.rows = place(m, 0).rows;
-        x.a = Kind::prepare(packed, x.k, x.rows, memory_.prepared);
+        x.a = Kind::prepare(panel, x.k, x.rows, memory_.prepared);
+        x.a_row = panel.row, x.a_step = panel.step;
         const Ahead<T> ahead(panels_, rows, columns, m, l, end);
         for (int64_t n = columns.begin; n < columns.end; ++n) {
           x.ahead = ahead.at(n - columns.begin, reinterpret_cast<const char*>(x.a));

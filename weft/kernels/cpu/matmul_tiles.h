@@ -30,7 +30,7 @@ struct Bf16Tiles {
     _tile_loadconfig(&config);
   }
   static void end() { _tile_release(); }
-  static const bf16* prepare(const bf16* a, int64_t, int, bf16*) { return a; }
+  static const bf16* prepare(const PanelOfA<bf16>& a, int64_t, int, bf16*) { return a.data; }
 
   static void block(const Block<bf16, bf16>& x) {
     compiler_fence();
@@ -89,14 +89,14 @@ struct Bf16Tiles {
 
   // B passes through the cache (the stream hint) while A's panel stays.
   template <int halves>
-  static void step(const bf16* a, const bf16* b) {
+  static void step(const bf16* a, int64_t a_row, const bf16* b) {
     _tile_stream_loadd(6, b, 64);
-    _tile_loadd(4, a, 64);
+    _tile_loadd(4, a, a_row * 2);
     _tile_dpbf16ps(0, 4, 6);
     _tile_stream_loadd(7, b + 512, 64);
     _tile_dpbf16ps(1, 4, 7);
     if (halves == 2) {
-      _tile_loadd(5, a + 512, 64);
+      _tile_loadd(5, a + 16 * a_row, a_row * 2);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
@@ -124,8 +124,8 @@ struct Bf16Tiles {
         next_sums = prefetch<l1, 4>(next_sums);
         ahead = prefetch<l2, 6>(ahead);
       }
-      step<halves>(a, b);
-      a += 1024, b += 1024;
+      step<halves>(a, x.a_row, b);
+      a += x.a_step, b += 1024;
     };
     if constexpr (rows_a_step > 0)
       for (int64_t r = 0; r < 32; r += rows_a_step) {
