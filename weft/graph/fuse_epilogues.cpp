@@ -20,6 +20,8 @@ class EpilogueFusion {
         add(i);
       else if (g_.nodes[i].op == &mul_op)
         times_slope(i);
+      else if (g_.nodes[i].op == &concat_op)
+        join(i);
     }
     std::vector<GraphNode> out;
     for (size_t i = 0; i < g_.nodes.size(); ++i)
@@ -72,6 +74,34 @@ class EpilogueFusion {
       fused.in.push_back(slope);
       return move_down(size_t(d), i, std::move(fused));
     }
+  }
+
+  // Gradients of q, k and v that become those of one projection: attention writes them side by
+  // side.
+  void join(size_t i) {
+    const std::vector<ValueId>& parts = g_.nodes[i].in;
+    if (parts.size() != 3 || g_.nodes[i].attrs.integer("axis") != 1) return;
+    const auto source = [&](ValueId v, const Op& op) {
+      return uses_[size_t(v)] == 1 ? producer(v, op) : -1;
+    };
+    int rows[3], d = -1;  // nodes
+    for (size_t n = 0; n < 3; ++n) {
+      rows[n] = source(parts[n], reshape_op);
+      if (rows[n] < 0) return;
+      const ValueId heads = g_.nodes[size_t(rows[n])].in[0];
+      const int from = source(heads, attention_grad_op);
+      const Dims &row = g_.values[size_t(parts[n])].dims, &head = g_.values[size_t(heads)].dims;
+      if (from < 0 || (n > 0 && from != d) || g_.nodes[size_t(from)].out[n] != heads ||
+          row.rank() != 2 || row[0] != head[0])
+        return;
+      d = from;
+    }
+    GraphNode& gradient = g_.nodes[size_t(d)];
+    gradient.attrs.set("joined", int64_t(1));
+    gradient.out = g_.nodes[i].out;
+    defs_[size_t(gradient.out[0])] = d;
+    gone_[i] = true;
+    for (const int row : rows) gone_[size_t(row)] = true;
   }
 
   // product + residual, dx of a norm + residual gradient: the producer moves down to the addition,

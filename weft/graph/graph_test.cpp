@@ -159,12 +159,18 @@ std::vector<float> wave(size_t n, double phase) {
 }
 
 TEST(Passes, FusingChangesNoBit) {
-  const Tensors in{f32({9, 16}, wave(144, 0)), f32({16, 16}, wave(256, 1)), f32({16}, wave(16, 2))};
+  const Tensors in{f32({9, 16}, wave(144, 0)), f32({16, 16}, wave(256, 1)), f32({16}, wave(16, 2)),
+                   f32({48, 16}, wave(768, 3))};
   const Tensor x = cast(in[0], DType::bf16), w = cast(in[1], DType::bf16),
                b = cast(in[2], DType::bf16);
-  const Tensor h = gelu(linear(x, w, b)) + x;
-  const Tensor y =
-      layer_norm(h, b, b) * 0.7 + tanh(h) / 3.0 + linear(h, w) + linear(gelu(linear(h, w, b)), w);
+  const int32_t whole[] = {0, 9, 0, 9};
+  const Tensor segments(Array::from<int32_t>(default_device(), {1, 4}, whole));
+  Tensors heads = split(linear(x, cast(in[3], DType::bf16)), 1, 3);
+  for (Tensor& t : heads) t = reshape(t, {9, 2, 8});
+  const Tensor h = gelu(linear(x, w, b)) + x,
+               o = reshape(attention(heads[0], heads[1], heads[2], segments), {9, 16});
+  const Tensor y = o + layer_norm(h, b, b) * 0.7 + tanh(h) / 3.0 + linear(h, w) +
+                   linear(gelu(linear(h, w, b)), w * 0.5);
   Tensors out = gradients(sum(cast(y, DType::f32)), in);
   out.push_back(y);
   Tensors leaves;
@@ -173,6 +179,8 @@ TEST(Passes, FusingChangesNoBit) {
   for (const Tensor& t : leaves) inputs.push_back(t.value());
   Executable fused(g, default_device()), plain(g, default_device(), {.fuse = false});
   EXPECT_LT(fused.kernel_count(), plain.kernel_count());
+  for (const char* what : {"gelu=", "slope=", "by_slope=", "residual=", "joined="})
+    EXPECT_NE(fused.graph().str().find(what), std::string::npos) << what;
   const std::vector<Array> a = fused.run(inputs), c = plain.run(inputs);
   for (size_t i = 0; i < a.size(); ++i)
     EXPECT_EQ(std::memcmp(a[i].data(), c[i].data(), a[i].bytes()), 0) << i;

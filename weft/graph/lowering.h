@@ -60,7 +60,7 @@ const KernelRow* find_kernel(const Op& op, DeviceKind device, DType dtype);
 // Ops that passes create or look for.
 extern const Op fused_pointwise_op, matmul_op, broadcast_op, full_op, cast_op, gelu_op,
     gelu_grad_op, add_op, mul_op, identity_op, stop_gradient_op, precast_op, scatter_add_op,
-    barrier_op, reshape_op, transpose_op, slice_op, split_op, copy_op, layer_norm_grad_op,
-    rms_norm_grad_op, attention_op, attention_grad_op, loss_op, packed_op;
+    barrier_op, concat_op, reshape_op, transpose_op, slice_op, split_op, copy_op,
+    layer_norm_grad_op, rms_norm_grad_op, attention_op, attention_grad_op, loss_op, packed_op;
 
 }  // namespace weft

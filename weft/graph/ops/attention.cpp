@@ -37,9 +37,12 @@ Types infer_attention(const Types& in, const Attrs&) {
   check_heads(in);
   return {in[0], {DType::f32, {in[0].dims[0], in[0].dims[1]}}};
 }
-// Inputs q, k, v, segments, o, lse, d_o; outputs dq, dk, dv.
-Types infer_attention_grad(const Types& in, const Attrs&) {
-  return {in[0], in[1], in[2]};
+// Inputs q, k, v, segments, o, lse, d_o; outputs dq, dk, dv, or `joined` all in one row of a token.
+Types infer_attention_grad(const Types& in, const Attrs& attrs) {
+  if (!attrs.has("joined")) return {in[0], in[1], in[2]};
+  return {{in[0].dtype,
+           {in[0].dims[0],
+            (in[0].dims[1].constant() + 2 * in[1].dims[1].constant()) * in[0].dims[2].constant()}}};
 }
 
 Tensor column(const Tensor& segments, int64_t i) {  // [n, 1] of begin, length, ...
@@ -165,7 +168,16 @@ kernels::AttentionBackward attention_grad_params(const Launch& l) {
   p.q = read(l.in[0]), p.k = read(l.in[1]), p.v = read(l.in[2]), p.o = read(l.in[4]),
   p.d_o = read(l.in[6]);
   p.lse = l.in[5].as<float>();
-  p.dq = write(l.out[0]), p.dk = write(l.out[1]), p.dv = write(l.out[2]), p.scratch = l.scratch;
+  p.scratch = l.scratch;
+  if (!l.attrs.has("joined")) {
+    p.dq = write(l.out[0]), p.dk = write(l.out[1]), p.dv = write(l.out[2]);
+    return p;
+  }
+  const int64_t size = p.shape.head_dim, bytes = size * int64_t(dtype_size(p.shape.dtype));
+  p.dq = {l.out[0].data, l.out[0].strides[0], size};
+  p.dk = p.dv = p.dq;
+  p.dk.data = l.out[0].data + p.shape.q_heads * bytes;
+  p.dv.data = l.out[0].data + (p.shape.q_heads + p.shape.kv_heads) * bytes;
   return p;
 }
 

@@ -164,7 +164,12 @@ inline void pack_rows64(Rows<float> rows, int depth, float* to, float* staging) 
 
 // A row of A: `width` elements, zeros up to depth.
 template <class T>
-void copy_padded(const T* from, int width, int depth, T* to) {
+WEFT_INLINE inline void copy_padded(const T* from, int width, int depth, T* to) {
+  constexpr int line = 64 / int(sizeof(T));
+  if (width == depth && depth % line == 0) {
+    for (int i = 0; i < depth; i += line) std::memcpy(static_cast<void*>(to + i), from + i, 64);
+    return;
+  }
   std::memcpy(static_cast<void*>(to), from, size_t(width) * sizeof(T));
   std::memset(static_cast<void*>(to + width), 0, size_t(depth - width) * sizeof(T));
 }

@@ -52,6 +52,7 @@ struct Bf16Vectors {
   using Element = bf16;
   using Prepared = float;
   static constexpr int64_t fetch_distance = 4096;
+  static constexpr bool fetches_c = true;
   static void begin(int) {}
   static void end() {}
   static const float* prepare(const PanelOfA<bf16>& a, int64_t k, int rows, float* space) {

@@ -3,6 +3,7 @@
 // A Kind is a way to multiply a block:
 //   Element           the operands' type;  Prepared: what block() reads A as
 //   fetch_distance    bytes by which packed B is best asked for ahead
+//   fetches_c         whether what an epilogue reads and writes is asked for beside a block
 //   begin(rows), end  around a thread's work; rows of A's panels that exist
 //   prepare           A's panel as block() wants it
 //   block             the product

@@ -48,6 +48,7 @@ struct F32Vectors {
   using Element = float;
   using Prepared = float;
   static constexpr int64_t fetch_distance = 4096;
+  static constexpr bool fetches_c = true;
   static void begin(int) {}
   static void end() {}
   static const float* prepare(const PanelOfA<float>& a, int64_t, int, float*) { return a.data; }

@@ -98,7 +98,7 @@ class Product {
     }
     if (last) {
       x.out = memory_.finished + turn_ * 1024;
-      epilogue_.fetch(where);
+      if constexpr (Kind::fetches_c) epilogue_.fetch(where);
     }
     run_block(x);
     if (!last) return;

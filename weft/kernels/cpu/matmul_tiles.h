@@ -21,6 +21,7 @@ struct Bf16Tiles {
   using Element = bf16;
   using Prepared = bf16;
   static constexpr int64_t fetch_distance = 2048;
+  static constexpr bool fetches_c = false;  // its loads wait for the same buffers
 
   // Tiles of fewer rows take less time.
   static void begin(int rows) {
