@@ -27,7 +27,8 @@ struct Layout {
         logits_bytes(chunk * row_stride() * 4),
         dx_bytes(sums_dx(p) ? bytes_aligned(chunk * p.width * 4) : 0) {}
 
-  int64_t row_stride() const { return (part + 15) / 16 * 16; }  // of logits, in floats
+  // Of logits, in floats: an odd number of lines, so that rows spread over a cache's sets.
+  int64_t row_stride() const { return ((part + 15) / 16 | 1) * 16; }
   int64_t bytes() const { return nll_bytes + 3 * row_bytes + logits_bytes + dx_bytes; }
   // Whether dx is summed in f32 before it is rounded.
   bool sums_dx(const LinearCrossEntropy& p) const {

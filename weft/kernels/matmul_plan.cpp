@@ -1,6 +1,7 @@
 #include "weft/kernels/matmul_plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "weft/base/error.h"
 
@@ -51,11 +52,12 @@ bool share_out_products(const Matmul& p, int threads) {
 constexpr int64_t most_own_bytes = 1 << 20;
 constexpr int most_own_copies = 4;
 
-// Rows of whole steps, short and one after the other: a panel is contiguous, and its lines spread
-// over the sets of the first-level cache.
+// Rows of whole steps whose lines, 32 rows by a run of K, spread over the 64 sets of the
+// first-level cache.
 bool readable_in_place(const Matmul& p) {
-  return p.in == DType::bf16 && p.a.col_stride == 1 && p.a.row_stride == p.k && p.k > 0 &&
-         p.k % matmul_k_step(p.in) == 0 && p.k <= matmul_k_run;
+  const int64_t step = matmul_k_step(p.in);  // a line
+  return p.in == DType::bf16 && p.a.col_stride == 1 && p.k > 0 && p.k % step == 0 &&
+         p.a.row_stride % step == 0 && std::gcd(p.a.row_stride / step, int64_t(64)) <= 16;
 }
 
 void choose_packing(const Matmul& p, MatmulPlan& plan) {

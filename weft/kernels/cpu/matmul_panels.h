@@ -37,6 +37,11 @@ struct Panels {
   bool in_place(int64_t m) const {
     return plan.pack_a == MatmulPlan::in_place && (m + 1) * 32 <= source_a.lanes;
   }
+  // Whether panel m lies ready, a run of K of it in one piece.
+  bool contiguous(int64_t m) const {
+    if (plan.pack_a == MatmulPlan::own || plan.pack_a == MatmulPlan::shared) return true;
+    return in_place(m) && source_a.lane_stride == plan.k_padded && plan.k_padded <= matmul_k_run;
+  }
 
   // Panel n likewise. A local panel is packed when the first row of blocks comes by.
   const T* b(Span rows, Span columns, int64_t m, int64_t n, int64_t l, int64_t end) const {
@@ -77,9 +82,7 @@ struct Ahead {
       : bytes(bytes_ahead<T>(end - l)) {
     const MatmulPlan& plan = panels.plan;
     const bool last_row = m + 1 == rows.end, more = end < plan.k_padded;
-    if (plan.pack_a == MatmulPlan::in_place
-            ? !last_row && panels.in_place(m + 1)
-            : plan.pack_a != MatmulPlan::local && (!last_row || more))
+    if ((!last_row || more) && panels.contiguous(last_row ? rows.begin : m + 1))
       a = address((last_row ? panels.a(rows.begin, end, end) : panels.a(m + 1, l, end)).data);
     if (plan.pack_b != MatmulPlan::local && more)
       b = address(panels.b(rows, columns, m, columns.begin, end, end)) +
