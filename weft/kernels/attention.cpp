@@ -1,5 +1,6 @@
 #include "weft/kernels/attention.h"
 
+#include "weft/base/error.h"
 #include "weft/kernels/attention_scratch.h"
 
 namespace weft::kernels {
@@ -24,9 +25,16 @@ class Carver {
   int64_t end_ = 0;
 };
 
+void refuse_soft_cap(const AttentionShape& shape) {
+  if (shape.soft_cap != 0)
+    user_error("attention with a soft cap of {}: on the CPU scores cannot be capped",
+               shape.soft_cap);
+}
+
 }  // namespace
 
 AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape) {
+  refuse_soft_cap(shape);
   const int64_t depth = attention_depth(shape.head_dim), size = int64_t(dtype_size(shape.dtype));
   const int64_t longest_keys = longest(shape.max_kv_len, shape.kv_rows);
   Carver carver;
@@ -42,6 +50,7 @@ AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape) {
 }
 
 AttentionBackwardScratch attention_backward_scratch(const AttentionShape& shape) {
+  refuse_soft_cap(shape);
   const int64_t depth = attention_depth(shape.head_dim), size = int64_t(dtype_size(shape.dtype));
   const int64_t keys = longest(shape.max_kv_len, shape.kv_rows);
   const int64_t all = longest(shape.max_q_len, shape.q_rows);

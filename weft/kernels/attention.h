@@ -51,7 +51,8 @@ struct AttentionShape {
   bool causal = true;         // a query sees the keys up to its own position
   int32_t window = 0;         // not 0: only keys less than `window` positions behind its own
   float scale = 0;            // of q k; positive
-  DType dtype = DType::bf16;  // of q, k, v, o and their gradients: bf16 or f32; f64 through ref
+  float soft_cap = 0;         // not 0, positive: scores become soft_cap tanh(score / soft_cap)
+  DType dtype = DType::bf16;  // of q, k, v, o and their gradients: bf16, f32; f16 and f64 by ref
 };
 
 // o = softmax(scale q k) v. A row in no segment, or that sees no key: o = 0, lse = -infinity.

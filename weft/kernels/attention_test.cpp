@@ -1,3 +1,4 @@
+#include "tests/expect_error.h"
 #include "weft/kernels/attention.h"
 
 #include <limits>
@@ -21,10 +22,11 @@ struct Case {
   bool causal = true;
   int window = 0;
   double scale = 0;  // 0: 1 / sqrt(dim)
+  float soft_cap = 0;
 
   std::string name() const {
-    return format("dim {} heads {}/{} segments {} causal {} window {} scale {}", dim, q_heads,
-                  kv_heads, segments.size(), causal, window, scale);
+    return format("dim {} heads {}/{} segments {} causal {} window {} scale {} cap {}", dim, q_heads,
+                  kv_heads, segments.size(), causal, window, scale, soft_cap);
   }
 };
 
@@ -128,6 +130,7 @@ struct Problem {
             .causal = c.causal,
             .window = c.window,
             .scale = float(c.scale > 0 ? c.scale : 1 / std::sqrt(double(c.dim))),
+            .soft_cap = c.soft_cap,
             .dtype = dtype_of<T>::value};
   }
   ConstHeadRows in(int64_t at) const { return {qkv.data() + at, row_stride(), c.dim}; }
@@ -356,6 +359,12 @@ TEST(Attention, OracleGradientsAreThoseOfItsForwardPass) {
         .rows = 9,
         .segments = documents({9}),
         .window = 4},
+        Case{.dim = 3,
+        .q_heads = 2,
+        .kv_heads = 1,
+        .rows = 8,
+        .segments = documents({8}),
+        .soft_cap = 0.7f},
         Case{.dim = 2,
         .q_heads = 1,
         .kv_heads = 1,
@@ -372,6 +381,13 @@ TEST(Attention, OracleGradientsAreThoseOfItsForwardPass) {
     ref::attention_backward<double>(p.backward());
     expect_near(p.d_qkv, want, 1e-6, 1e-8, "gradient");
   }
+}
+
+TEST(Attention, SoftCapsAreRefusedOnTheCpu) {
+  AttentionShape shape = {.q_rows = 8, .kv_rows = 8, .q_heads = 1, .kv_heads = 1, .head_dim = 64};
+  shape.soft_cap = 30;
+  EXPECT_ERROR(user, "soft cap of 30", attention_forward_scratch_bytes(shape, 1));
+  EXPECT_ERROR(user, "soft cap of 30", attention_backward_scratch_bytes(shape, 1));
 }
 
 TEST(Attention, ScratchIsLinearInTheLengthAndTheThreads) {

@@ -137,7 +137,7 @@ KernelReport parse_report(const std::string& log) {
   report.spill_bytes = number_between(log, "stack frame, ", " bytes spill stores");
   report.static_shared_bytes = number_between(log, ", ", " bytes smem");
   report.registers = number_between(log, "Used ", " registers");
-  for (const char* code : {"C7504", "C7508", "C7510", "C7512", "C7514", "C7520"})
+  for (const char* code : {"C7504", "C7508", "C7510", "C7511", "C7512", "C7514", "C7520"})
     report.serialised = report.serialised || log.find(code) != std::string::npos;
   return report;
 }

@@ -1,14 +1,14 @@
-// Softmax attention, forward, on Hopper GPUs: head sizes 64 and 128, bf16, causal or full, grouped
-// query heads.
+// Softmax attention, forward, on Hopper GPUs: head sizes 64 and 128, bf16 or f16, causal or not,
+// sliding windows, soft caps, grouped query heads, segments of any lengths in one call.
 //
 // Numbers. Keys are taken in blocks of 128 from the segment's first key on, ascending, and in
 // chunks of AttentionSchedule::chunk that are computed apart and combined in ascending order; what
 // a row gets depends on its own scores alone, so its bits are the same in any batch and at any
 // number of queries a call.
 //
-// Pointers, but for the segments, are device pointers. Segments are of equal lengths and lie one
-// behind the other. Everything else (windows, other head sizes, queries before the first key)
-// throws Error(user) before anything is launched.
+// Pointers, but for the segments, are device pointers; addresses and strides are multiples of 16
+// bytes. What cannot be done throws Error(user) before anything is launched. A captured graph keeps
+// the segments of the call that was captured.
 #pragma once
 #include "weft/device/cuda/cuda_device.h"
 #include "weft/kernels/attention.h"
@@ -27,7 +27,7 @@ void attention_forward(CudaStream& stream, const AttentionForward& params,
                        const AttentionSchedule& schedule);
 
 weft::cuda::KernelSource attention_source(const AttentionSchedule& schedule);
-// Every schedule that attention_schedule() can return.
+// Those of attention_modes().
 std::vector<AttentionSchedule> shipped_attention_schedules();
 
 }  // namespace weft::kernels::cuda

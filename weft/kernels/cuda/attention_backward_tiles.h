@@ -1,14 +1,15 @@
 // The schedule of attention's backward pass on Hopper. Compiled for the host and by NVRTC: no
-// includes.
+// includes but our own.
 #pragma once
+#include "weft/kernels/cuda/attention_segment_tiles.h"
 
 namespace weft::kernels::cuda {
 
 // A plain record; the kernel is compiled once for each.
 struct BackwardSchedule {
-  int head_dim = 128;  // 64 or 128
-  int stages = 2;      // blocks of queries in flight
-  bool causal = true;
+  int head_dim = 128;                                                 // 64 or 128
+  int stages = 2;                                                     // blocks of queries in flight
+  bool causal = true, windowed = false, capped = false, f16 = false;  // as AttentionSchedule's
   bool operator==(const BackwardSchedule&) const = default;
 };
 
@@ -49,55 +50,66 @@ enum BackwardBarrier : int {
 constexpr int backward_barriers(const BackwardSchedule& s) {
   return query_full + 4 * s.stages;
 }
+constexpr int backward_tile_ints = 12;
 // Alignment, keys and values, ring of queries and gradients of results, two places of slopes and
-// of sums, ring of row terms, barriers, two indices of tiles.
+// of sums, ring of row terms, two tiles, barriers.
 constexpr int shared_bytes(const BackwardSchedule& s) {
   return 1024 + 2 * key_tile_bytes(s) + s.stages * (2 * query_block_bytes(s) + row_term_bytes) +
-         2 * slope_bytes + 2 * query_sum_bytes(s) + 8 * backward_barriers(s) + 8;
+         2 * slope_bytes + 2 * query_sum_bytes(s) + 2 * backward_tile_ints * 4 +
+         8 * backward_barriers(s);
 }
 
-// Sizes and pointers of one call: segments of equal lengths, one behind the other.
+// Sizes and pointers of one call.
 struct BackwardArguments {
-  int segments, q_len, kv_len, q_heads, kv_heads;
-  int q_blocks;             // of a segment
-  int section;              // heads worked on together, so that what they share stays in L2
-  float scale, scale_log2;  // scale / ln 2
-  const float* row_terms;   // [segments, q_heads, q_blocks, 2, 64], see attention_row_terms.cu
-  float* query_sums;        // of dq so far: as row_terms; in a block, as the threads hold them
-  int* added;               // [segments, q_heads, q_blocks]: blocks of keys added so far
+  SegmentList list;  // of key heads
+  int q_heads, window;
+  float slope_scale;           // of q k
+  float scale_log2, cap_log2;  // as AttentionArguments'
+  const float* row_terms;      // [q_blocks, q_heads, 2, 64], see attention_row_terms.cu
+  float* query_sums;           // of dq so far: as row_terms; in a block, as the threads hold them
+  int* added;                  // [q_blocks, q_heads]: tiles of keys added so far
   int* next_tile;
   unsigned short* dq;
   long long dq_row_stride, dq_head_stride;
 };
 
-// A tile, and the first block of queries that sees it. The last keys of all heads of a section go
-// first: the gradient of a query takes its terms in this order, each from a tile that has started
-// before, and with causal masks well before.
+// A tile: 128 keys of one head from `key` on, of a segment's `keys` that begin at row kv; and
+// the blocks [first, end) of the segment's queries that see them. Query i stands at position + i.
+// The first tile has all queries that see no key at all, too.
 struct BackwardTile {
-  int keys, kv_head, segment, first;  // keys in units of tiles
+  int key, keys, kv, head;
+  int q, q_len, q_blocks, position;
+  int first, end;
 };
-constexpr int key_tiles(const BackwardArguments& p) {
-  return (p.kv_len + backward_keys - 1) / backward_keys;
-}
-constexpr int backward_tiles(const BackwardArguments& p) {
-  return key_tiles(p) * p.kv_heads * p.segments;
+constexpr int query_blocks(int q_len) {
+  return (q_len + backward_queries - 1) / backward_queries;
 }
 constexpr BackwardTile backward_tile(const BackwardArguments& p, const BackwardSchedule& s,
                                      int index) {
-  const int tiles = key_tiles(p), pairs = p.kv_heads * p.segments;
-  const int begin = index / (p.section * tiles) * p.section;
-  const int width = pairs - begin < p.section ? pairs - begin : p.section;
-  const int rest = index - begin * tiles;
-  const int pair = begin + rest % width, keys = tiles - 1 - rest / width;
-  const int row = keys * backward_keys - (p.kv_len - p.q_len);
-  return {keys, pair % p.kv_heads, pair / p.kv_heads,
-          s.causal && row > 0 ? row / backward_queries : 0};
+  const PlaceInOrder at = place_in_order(p.list, index);
+  const KernelSegment& x = p.list.segments[at.segment];
+  const int key = at.tile * backward_keys, position = x.kv_len - x.q_len;
+  const int last = (key + backward_keys < x.kv_len ? key + backward_keys : x.kv_len) - 1;
+  const int first = s.causal && key > 0 && key > position ? (key - position) / backward_queries : 0;
+  const int rows = s.windowed ? clamped(last + p.window - position, 0, x.q_len) : x.q_len;
+  const int end = query_blocks(rows);
+  return {key,        x.kv_len,  x.kv_begin,
+          at.head,    x.q_begin, x.q_len,
+          x.q_blocks, position,  first < end ? first : end,
+          end};
 }
-// The last keys that a block of queries sees: the first that are added to its gradient.
-constexpr int last_key_tile(const BackwardArguments& p, const BackwardSchedule& s, int q_block) {
+// The tiles of keys that a block of queries sees, [first, last]: the last are added to its gradient
+// first.
+constexpr int last_key_tile(const BackwardTile& t, const BackwardSchedule& s, int q_block) {
   const int end = (q_block + 1) * backward_queries;
-  const int row = (end < p.q_len ? end : p.q_len) - 1;
-  return (s.causal ? p.kv_len - p.q_len + row : p.kv_len - 1) / backward_keys;
+  const int position = t.position + (end < t.q_len ? end : t.q_len) - 1;
+  const int key = s.causal && position < t.keys - 1 ? position : t.keys - 1;
+  return key > 0 ? key / backward_keys : 0;
+}
+constexpr int first_key_tile(const BackwardArguments& p, const BackwardTile& t,
+                             const BackwardSchedule& s, int q_block) {
+  const int key = t.position + q_block * backward_queries - p.window + 1;
+  return s.windowed && key > 0 ? key / backward_keys : 0;
 }
 
 }  // namespace weft::kernels::cuda

@@ -1,11 +1,11 @@
 #include "weft/kernels/cuda/attention_paged.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "weft/base/error.h"
-#include "weft/device/cuda/tensor_map.h"
+#include "weft/kernels/cuda/attention_maps.h"
 #include "weft/kernels/cuda/layout.h"
+#include "weft/kernels/cuda/matmul_checks.h"
 #include "weft/kernels/cuda/texts.h"
 
 namespace weft::kernels::cuda {
@@ -29,6 +29,8 @@ void check_supported(const PagedAttention& p) {
         paged_rows);
   if (p.page < 16 || p.page > 256 || (p.page & (p.page - 1)) != 0)
     user_error("{}: expected pages of 16, 32, 64, 128 or 256 rows", name);
+  if (p.dtype != DType::bf16 && p.dtype != DType::f16)
+    user_error("{}: on the GPU attention is in bf16 or f16, got {}", name, dtype_name(p.dtype));
   if (p.sequences > paged_max_sequences)
     user_error("{}: at most {} sequences a call", name, paged_max_sequences);
   if (p.o.row_stride % 8 != 0 || p.o.head_stride % 8 != 0 ||
@@ -38,8 +40,10 @@ void check_supported(const PagedAttention& p) {
 }
 
 std::string schedule_text(const PagedSchedule& s) {
-  return format("constexpr weft::kernels::cuda::PagedSchedule s{{{}, {}, {}, {}, {}, {}}};\n",
-                s.head_dim, s.key_block, s.chunk, s.page_rows, s.stages, s.causal);
+  return format(
+      "constexpr weft::kernels::cuda::PagedSchedule s{{{}, {}, {}, {}, {}, {}, {}, {}, {}}};\n",
+      s.head_dim, s.key_block, s.chunk, s.page_rows, s.stages, s.causal, s.windowed, s.capped,
+      s.f16);
 }
 
 int group_of(const PagedAttention& p) {
@@ -60,6 +64,7 @@ int part_rows(const PagedAttention& p) {
 
 TensorMap page_map(const PagedAttention& p, const ConstPages& x, int rows, const char* name) {
   TensorBoxes boxes;
+  boxes.element = element_of(p.dtype);
   boxes.data = x.data;
   boxes.rank = 4;
   boxes.sizes = {p.head_dim, p.kv_heads, p.page, p.pages};
@@ -70,6 +75,7 @@ TensorMap page_map(const PagedAttention& p, const ConstPages& x, int rows, const
 // All query heads that read one key head, of as many queries as fill a tile.
 TensorMap query_map(const PagedAttention& p) {
   TensorBoxes boxes;
+  boxes.element = element_of(p.dtype);
   boxes.data = p.q.data;
   boxes.rank = 4;
   boxes.sizes = {p.head_dim, p.q_heads, p.q_rows, 1};
@@ -84,7 +90,8 @@ PagedArguments arguments_of(const PagedAttention& p) {
   a.group = group_of(p), a.tile_queries = tile_queries(p);
   a.page = p.page, a.max_pages = p.max_pages;
   a.part_rows = part_rows(p);
-  a.scale = p.scale, a.scale_log2 = float(double(p.scale) * M_LOG2E);
+  a.window = p.window;
+  set_scales(p.scale, p.soft_cap, a.scale, a.scale_log2, a.cap_log2);
   a.q_begin = p.q_begin, a.kv_len = p.kv_len, a.page_table = p.page_table;
   const int64_t rows = max_pieces(p) * a.part_rows;
   a.parts = static_cast<float*>(p.scratch);
@@ -104,13 +111,21 @@ PagedSchedule paged_schedule(const PagedAttention& p) {
   s.head_dim = p.head_dim;
   s.page_rows = std::min(p.page, s.key_block);
   if (p.head_dim == 64) s.stages = 6;
+  s.windowed = p.window != 0, s.capped = p.soft_cap != 0, s.f16 = p.dtype == DType::f16;
   return s;
 }
 
 std::vector<PagedSchedule> shipped_paged_schedules() {
   std::vector<PagedSchedule> all;
+  for (const AttentionShape& shape : attention_modes()) {
+    if (!shape.causal) continue;
+    PagedAttention p;
+    p.head_dim = shape.head_dim, p.page = 16;
+    p.window = shape.window, p.soft_cap = shape.soft_cap, p.dtype = shape.dtype;
+    all.push_back(paged_schedule(p));
+  }
   for (const int head_dim : {64, 128})
-    for (const int page : {16, 32, 64, 128}) {
+    for (const int page : {32, 64, 128}) {
       PagedAttention p;
       p.head_dim = head_dim, p.page = page;
       all.push_back(paged_schedule(p));
@@ -128,9 +143,7 @@ size_t paged_attention_scratch_bytes(const PagedAttention& p) {
 weft::cuda::KernelSource paged_attention_source(const PagedSchedule& s) {
   weft::cuda::KernelSource source = kernel_source("attention_paged");
   source.headers.emplace_back("schedule", schedule_text(s));
-  source.headers.emplace_back("products",
-                              product_text({"score_product", s.key_block, false, false, false}) +
-                                  product_text({"value_product", s.head_dim, true, false, true}));
+  source.headers.emplace_back("products", forward_products(s.head_dim, s.key_block, s.f16));
   return source;
 }
 

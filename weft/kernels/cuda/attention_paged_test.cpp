@@ -16,13 +16,19 @@ namespace {
 using testing::normal;
 
 TEST(CudaPagedTiles, ATileSeesTheKeysOfItsLastQuery) {
-  const PagedSequence q = paged_sequence(37, 1500, 16, 1024);
+  PagedSchedule s;
+  const PagedSequence q = paged_sequence(s, 37, 1500, 16, 0);
   EXPECT_EQ(q.tiles, 3);
   EXPECT_EQ(q.chunks, 2);
   EXPECT_EQ(paged_pieces(q), 6);
   EXPECT_EQ(paged_keys(q, 0, 16), 1500 - 37 + 16);
   EXPECT_EQ(paged_keys(q, 2, 16), 1500);
-  EXPECT_EQ(paged_pieces(paged_sequence(0, 100, 16, 1024)), 0);
+  EXPECT_EQ(paged_keys(paged_sequence(s, 40, 10, 16, 0), 0, 16), 0);
+  EXPECT_EQ(paged_pieces(paged_sequence(s, 0, 100, 16, 0)), 0);
+  s.windowed = true;
+  const PagedSequence last = paged_sequence(s, 1, 5000, 16, 100);  // keys from 4900 on
+  EXPECT_EQ(last.first_chunk, 4);
+  EXPECT_EQ(last.chunks, 1);
 }
 
 TEST(CudaPagedSchedules, CompileWithoutSpillsOrSerialisedInstructions) {
@@ -44,6 +50,9 @@ struct Length {
 struct Case {
   int q_heads, kv_heads, head_dim, page;
   std::vector<Length> lengths;
+  int window = 0;
+  float soft_cap = 0;
+  DType dtype = DType::bf16;
 
   int q_rows() const {
     return std::accumulate(lengths.begin(), lengths.end(), 0,
@@ -54,8 +63,9 @@ struct Case {
                            [](int n, const Length& l) { return n + l.kv; });
   }
   std::string name() const {
-    return format("{} sequences, heads {} over {} of {}, pages of {}", lengths.size(), q_heads,
-                  kv_heads, head_dim, page);
+    return format("{} sequences, heads {} over {} of {}, pages of {}, window {}, cap {}, {}",
+                  lengths.size(), q_heads, kv_heads, head_dim, page, window, soft_cap,
+                  dtype_name(dtype));
   }
 };
 
@@ -72,12 +82,11 @@ std::vector<bf16> in_pages(const Case& x, const std::vector<bf16>& rows, int pag
   std::vector<bf16> cache(size_t(pages) * size_t(x.page * row), bf16(std::nanf("")));
   int64_t from = 0;
   for (size_t i = 0; i < x.lengths.size(); ++i)
-    for (int j = 0; j < x.lengths[i].kv; ++j, from += row)
-      std::copy_n(
-          rows.begin() + from, row,
-          cache.begin() +
-              (int64_t(table[i * size_t(max_pages) + size_t(j / x.page)]) * x.page + j % x.page) *
-                  row);
+    for (int j = 0; j < x.lengths[i].kv; ++j, from += row) {
+      const int64_t at = table[i * size_t(max_pages) + size_t(j / x.page)];
+      if (at >= 0)
+        std::copy_n(rows.begin() + from, row, cache.begin() + (at * x.page + j % x.page) * row);
+    }
   return cache;
 }
 
@@ -93,7 +102,8 @@ Result paged(CudaDevice& gpu, const Case& x, const std::vector<bf16>& q, const s
   for (size_t i = 0; i < x.lengths.size(); ++i) {
     begin.push_back(begin.back() + x.lengths[i].q);
     kv_len.push_back(x.lengths[i].kv);
-    for (int j = 0; j * x.page < x.lengths[i].kv; ++j)
+    const int seen_from = x.window ? x.lengths[i].kv - x.lengths[i].q - x.window + 1 : 0;
+    for (int j = std::max(0, seen_from / x.page); j * x.page < x.lengths[i].kv; ++j)
       table[i * size_t(max_pages) + size_t(j)] = --next;
   }
   const BufferPtr q_gpu = upload(gpu, q),
@@ -111,6 +121,7 @@ Result paged(CudaDevice& gpu, const Case& x, const std::vector<bf16>& q, const s
   p.q_rows = x.q_rows(), p.max_kv_rows = x.kv_rows();
   for (const Length& l : x.lengths) p.max_q_len = std::max(p.max_q_len, l.q);
   p.scale = 1 / std::sqrt(float(x.head_dim));
+  p.window = x.window, p.soft_cap = x.soft_cap, p.dtype = x.dtype;
   const int64_t row = int64_t(x.q_heads) * x.head_dim, kv_row = int64_t(x.kv_heads) * x.head_dim;
   p.q = {q_gpu->data(), row, x.head_dim};
   p.k = {k_gpu->data(), x.page * kv_row, kv_row, x.head_dim};
@@ -143,6 +154,7 @@ Result forward(CudaDevice& gpu, const Case& x, const std::vector<bf16>& q,
     p.shape.q_heads = x.q_heads, p.shape.kv_heads = x.kv_heads, p.shape.head_dim = x.head_dim;
     p.shape.segments = &segment, p.shape.segment_count = 1;
     p.shape.scale = 1 / std::sqrt(float(x.head_dim));
+    p.shape.window = x.window, p.shape.soft_cap = x.soft_cap, p.shape.dtype = x.dtype;
     p.q = {q_gpu->data() + q_at * row * 2, row, x.head_dim};
     p.k = {k_gpu->data() + kv_at * kv_row * 2, kv_row, x.head_dim};
     p.v = {v_gpu->data() + kv_at * kv_row * 2, kv_row, x.head_dim};
@@ -155,11 +167,19 @@ Result forward(CudaDevice& gpu, const Case& x, const std::vector<bf16>& q,
   return {download<bf16>(gpu, o, q.size()), download<float>(gpu, lse, rows)};
 }
 
+// 16 bits each, whatever the type.
+std::vector<bf16> values(const Case& x, int64_t n, uint64_t seed) {
+  std::vector<bf16> bits = normal<bf16>(n, seed);
+  if (x.dtype == DType::f16)
+    for (bf16& b : bits) b.bits = f16(float(b)).bits;
+  return bits;
+}
+
 void expect_equal(CudaDevice& gpu, const Case& x) {
   const uint64_t seed = uint64_t(x.kv_rows());
-  const auto q = normal<bf16>(int64_t(x.q_rows()) * x.q_heads * x.head_dim, seed);
-  const auto k = normal<bf16>(int64_t(x.kv_rows()) * x.kv_heads * x.head_dim, seed + 1);
-  const auto v = normal<bf16>(int64_t(x.kv_rows()) * x.kv_heads * x.head_dim, seed + 2);
+  const auto q = values(x, int64_t(x.q_rows()) * x.q_heads * x.head_dim, seed);
+  const auto k = values(x, int64_t(x.kv_rows()) * x.kv_heads * x.head_dim, seed + 1);
+  const auto v = values(x, int64_t(x.kv_rows()) * x.kv_heads * x.head_dim, seed + 2);
   const Result got = paged(gpu, x, q, k, v), want = forward(gpu, x, q, k, v);
   EXPECT_TRUE(same_bits(got.o, want.o)) << x.name();
   EXPECT_TRUE(same_bits(got.lse, want.lse)) << x.name();
@@ -184,6 +204,22 @@ TEST_F(CudaPagedAttention, ManySequencesAndManyQueriesHaveTheBitsOfTheForwardPas
   expect_equal(*gpu_, many);
   for (const int group : {1, 3, 16, 64})
     expect_equal(*gpu_, {2 * group, 2, 128, 32, {{5, 700}, {70, 1300}, {1, 40}, {129, 129}}});
+}
+
+// Decode, chunked prefill, queries in front of the first key; pages in front of every window are
+// gone.
+TEST_F(CudaPagedAttention, AllModesHaveTheBitsOfTheForwardPass) {
+  const std::vector<Length> lengths{{1, 1},    {1, 2500}, {7, 1100}, {100, 1300},
+                                    {1, 3000}, {40, 10},  {30, 0},   {150, 150}};
+  for (const int head_dim : {64, 128})
+    for (const int page : {16, 64}) {
+      expect_equal(*gpu_, {4, 2, head_dim, page, lengths});
+      for (const int window : {1, 100, 1024, 1500})
+        expect_equal(*gpu_, {4, 2, head_dim, page, lengths, window});
+      expect_equal(*gpu_, {4, 1, head_dim, page, lengths, 0, 1.5f});
+      expect_equal(*gpu_, {4, 4, head_dim, page, lengths, 0, 0, DType::f16});
+      expect_equal(*gpu_, {8, 2, head_dim, page, lengths, 700, 1.5f, DType::f16});
+    }
 }
 
 TEST_F(CudaPagedAttention, WhatItCannotTakeIsRefusedByName) {

@@ -1,6 +1,7 @@
 // The schedule of attention over a paged cache on Hopper. Compiled for the host and by NVRTC: no
-// includes.
+// includes but our own.
 #pragma once
+#include "weft/kernels/cuda/attention_tiles.h"
 
 namespace weft::kernels::cuda {
 
@@ -13,6 +14,7 @@ struct PagedSchedule {
   int page_rows = 16;   // rows of a page that one copy moves: the page's, at most key_block
   int stages = 3;       // blocks of keys or values in flight, for each half of a CTA
   bool causal = true;
+  bool windowed = false, capped = false, f16 = false;  // as AttentionSchedule's
   bool operator==(const PagedSchedule&) const = default;
 };
 
@@ -49,33 +51,41 @@ struct PagedArguments {
   int tile_queries;     // of a tile: 64 / group
   int page, max_pages;  // rows of a page; pages of a row of the table
   int part_rows;        // rows of `parts`: of the largest tile
-  float scale, scale_log2;
-  const int* q_begin;     // [sequences + 1]
-  const int* kv_len;      // [sequences]
-  const int* page_table;  // [sequences, max_pages]
-  float* parts;           // [pieces, part_rows, head_dim]: sums of a chunk
-  float* states;          // [pieces, part_rows, 4]: its largest score and sum of weights
-  int* next_piece;        // zeroed
-  int* arrived;           // [pieces]: chunks that are done, in the place of chunk 0; zeroed
+  int window;
+  float scale, scale_log2, cap_log2;  // as AttentionArguments'
+  const int* q_begin;                 // [sequences + 1]
+  const int* kv_len;                  // [sequences]
+  const int* page_table;              // [sequences, max_pages]
+  float* parts;                       // [pieces, part_rows, head_dim]: sums of a chunk
+  float* states;    // [pieces, part_rows, 4]: its largest score and sum of weights
+  int* next_piece;  // zeroed
+  int* arrived;     // [pieces]: chunks that are done, in the place of chunk 0; zeroed
   unsigned short* o;
   long long o_row_stride, o_head_stride;
   float* lse;  // [rows, q_heads], or null
 };
 
-// Of one sequence: tiles, chunks, and what a tile sees.
+// Of one sequence: tiles, and the chunks from the first that its first query sees, at least one.
 struct PagedSequence {
-  int q_len, kv_len, tiles, chunks;
+  int q_len, kv_len, tiles, first_chunk, chunks;
 };
-constexpr PagedSequence paged_sequence(int q_len, int kv_len, int tile_queries, int chunk) {
-  return {q_len, kv_len, (q_len + tile_queries - 1) / tile_queries, (kv_len + chunk - 1) / chunk};
+// The first key that a query sees.
+constexpr int keys_begin(const PagedSchedule& s, int position, int window) {
+  return s.windowed && position >= window ? position - window + 1 : 0;
+}
+constexpr PagedSequence paged_sequence(const PagedSchedule& s, int q_len, int kv_len,
+                                       int tile_queries, int window) {
+  const int first = keys_begin(s, kv_len - q_len, window) / s.chunk;
+  const int chunks = kv_len > 0 ? (kv_len + s.chunk - 1) / s.chunk : 1;
+  return {q_len, kv_len, (q_len + tile_queries - 1) / tile_queries, first, chunks - first};
 }
 constexpr int paged_pieces(const PagedSequence& q) {
   return q.tiles * q.chunks;
 }
-// Keys that the tile's last query sees.
+// Keys in front of the first that the tile's last query does not see.
 constexpr int paged_keys(const PagedSequence& q, int tile, int tile_queries) {
   const int end = (tile + 1) * tile_queries < q.q_len ? (tile + 1) * tile_queries : q.q_len;
-  return q.kv_len - q.q_len + end;
+  return clamped(q.kv_len - q.q_len + end, 0, q.kv_len);
 }
 
 }  // namespace weft::kernels::cuda

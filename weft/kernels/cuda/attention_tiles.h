@@ -1,5 +1,6 @@
-// The schedule of attention on Hopper. Compiled for the host and by NVRTC: no includes.
+// The schedule of attention on Hopper. Compiled for the host and by NVRTC: no includes but our own.
 #pragma once
+#include "weft/kernels/cuda/attention_segment_tiles.h"
 
 namespace weft::kernels::cuda {
 
@@ -10,57 +11,82 @@ struct AttentionSchedule {
   int key_block = 128;  // keys of one step
   int chunk = 1024;  // keys after which sums start anew and are combined; a multiple of key_block
   int stages = 2;    // key and value blocks in flight
+  int groups = 2;    // warpgroups that multiply, for 64 queries each: 2 or 3
   bool causal = true;
+  bool windowed = false;  // a row sees the last `window` keys up to its own
+  bool capped = false;    // scores go through cap tanh(score / cap)
+  bool f16 = false;       // else bf16
   bool operator==(const AttentionSchedule&) const = default;
 };
 
-constexpr int attention_rows = 128;  // queries of one tile; two warpgroups take 64 each
+// Queries of one tile.
+constexpr int tile_rows(const AttentionSchedule& s) {
+  return 64 * s.groups;
+}
+// One warpgroup more feeds them. Registers as in layout.h.
+constexpr int attention_threads(const AttentionSchedule& s) {
+  return 128 * (s.groups + 1);
+}
+constexpr int feeder_registers(const AttentionSchedule& s) {
+  return s.groups == 2 ? 40 : 32;
+}
+constexpr int worker_registers(const AttentionSchedule& s) {
+  return s.groups == 2 ? 232 : 160;
+}
 
 constexpr int query_bytes(const AttentionSchedule& s) {
-  return attention_rows * s.head_dim * 2;
+  return tile_rows(s) * s.head_dim * 2;
 }
 constexpr int key_bytes(const AttentionSchedule& s) {
   return s.key_block * s.head_dim * 2;
 }
 // Sums of the chunks so far, in f32; then the staging of results.
 constexpr int total_bytes(const AttentionSchedule& s) {
-  return attention_rows * s.head_dim * 4;
-}
-// Alignment, queries, ring of keys and values, totals, barriers, two indices of tiles.
-constexpr int shared_bytes(const AttentionSchedule& s) {
-  return 1024 + query_bytes(s) + 2 * s.stages * key_bytes(s) + total_bytes(s) + 24 + 32 * s.stages;
+  return tile_rows(s) * s.head_dim * 4;
 }
 
-// Sizes and pointers of one call: segments of equal lengths, one behind the other.
+// Sizes and pointers of one call.
 struct AttentionArguments {
-  int segments, q_len, kv_len, q_heads, kv_heads;
-  int section;       // heads of segments worked on together, so that their keys stay in L2
-  float scale_log2;  // scale / ln 2
-  float scale;
-  float* lse;      // [segments * q_len, q_heads], or null
-  int* next_tile;  // zeroed before the launch
+  SegmentList list;
+  int kv_heads;
+  int window;
+  float scale, scale_log2;  // of what goes into the softmax; scale / ln 2
+  float cap_log2;           // capped: 2 / ln 2 of the scale of q k over the cap
+  float* lse;               // [q_rows, q_heads], or null
+  int* next_tile;           // zeroed before the launch
 };
 
-// A tile of queries of one head, and the blocks of keys that its last row sees.
+// A tile of queries of one head, and the blocks of keys that its rows see, at least one: [first,
+// end). Row r stands at position + r. rows 0: nothing to do.
 struct AttentionTile {
-  int q, head, segment, blocks;
+  int q, rows, kv, keys;  // rows of q from `q` on; of k from `kv` on
+  int position, head, first, end;
 };
-// The index-th tile: section by section, in each those with the most keys first, so that the device
-// is left evenly.
+constexpr int attention_tile_ints = 8;
+
+// Alignment, queries, ring of keys and values, totals, barriers, two tiles.
+constexpr int shared_bytes(const AttentionSchedule& s) {
+  return 1024 + query_bytes(s) + 2 * s.stages * key_bytes(s) + total_bytes(s) + 16 + 32 * s.stages +
+         2 * attention_tile_ints * 4;
+}
+
+// Keys in front of the first that a row at this position does not see.
+template <class Schedule>
+constexpr int keys_end(const Schedule& s, int position, int keys) {
+  return s.causal ? clamped(position + 1, 0, keys) : keys;
+}
 constexpr AttentionTile attention_tile(const AttentionArguments& p, const AttentionSchedule& s,
                                        int index) {
-  const int q_tiles = (p.q_len + attention_rows - 1) / attention_rows;
-  const int pairs = p.q_heads * p.segments;
-  const int first = index / (p.section * q_tiles) * p.section;
-  const int width = pairs - first < p.section ? pairs - first : p.section;
-  const int rest = index - first * q_tiles;
-  const int pair = first + rest % width, q = (q_tiles - 1 - rest / width) * attention_rows;
-  const int seen = p.kv_len - p.q_len + q + attention_rows;
-  const int keys = s.causal && seen < p.kv_len ? seen : p.kv_len;
-  return {q, pair % p.q_heads, pair / p.q_heads, (keys + s.key_block - 1) / s.key_block};
-}
-constexpr int attention_tiles(const AttentionArguments& p) {
-  return (p.q_len + attention_rows - 1) / attention_rows * p.q_heads * p.segments;
+  const PlaceInOrder at = place_in_order(p.list, index);
+  const KernelSegment& segment = p.list.segments[at.segment];
+  const int q = at.tile * tile_rows(s);
+  const int rows = clamped(segment.q_len - q, 0, tile_rows(s));
+  const int position = segment.kv_len - segment.q_len + q;
+  const int seen = keys_end(s, position + rows - 1, segment.kv_len);
+  const int end = seen > 0 ? (seen + s.key_block - 1) / s.key_block : 1;
+  const int first = s.windowed ? clamped((position - p.window + 1) / s.key_block, 0, end - 1) : 0;
+  return {
+      segment.q_begin + q, rows, segment.kv_begin, segment.kv_len, position, at.head, first, end};
 }
 
 }  // namespace weft::kernels::cuda

@@ -32,9 +32,11 @@ std::string name_of(const MatmulSchedule& s) {
 std::string name_of(const SkinnySchedule& s) {
   return format("skinny {} rows, {} of W", s.a_rows, s.rows);
 }
+// Of attention's schedules.
 template <class Schedule>
 std::string name_of(const char* what, const Schedule& s) {
-  return format("{} {}{}", what, s.head_dim, s.causal ? " causal" : "");
+  return format("{} {}{}{}{}{}", what, s.head_dim, s.causal ? " causal" : "",
+                s.windowed ? " windowed" : "", s.capped ? " capped" : "", s.f16 ? " f16" : "");
 }
 
 }  // namespace
@@ -46,14 +48,15 @@ std::vector<ShippedKernel> shipped_kernels() {
   for (const SkinnySchedule& s : shipped_skinny_schedules())
     all.push_back({name_of(s), skinny_source(s), shared_bytes(s)});
   for (const AttentionSchedule& s : shipped_attention_schedules())
-    all.push_back({name_of("attention", s), attention_source(s), shared_bytes(s)});
+    all.push_back({name_of(format("attention, tiles of {},", tile_rows(s)).c_str(), s),
+                   attention_source(s), shared_bytes(s)});
   for (const BackwardSchedule& s : shipped_backward_schedules()) {
     all.push_back(
         {name_of("attention backward", s), attention_backward_source(s), shared_bytes(s)});
     all.push_back({name_of("attention row terms", s), attention_row_terms_source(s), 0});
   }
   for (const PagedSchedule& s : shipped_paged_schedules())
-    all.push_back({format("attention paged {}, pages of {}", s.head_dim, s.page_rows),
+    all.push_back({name_of(format("attention paged, pages of {},", s.page_rows).c_str(), s),
                    paged_attention_source(s), shared_bytes(s)});
   return all;
 }

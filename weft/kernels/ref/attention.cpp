@@ -18,10 +18,13 @@ double wide(float x) {
 double wide(bf16 x) {
   return double(float(x));
 }
+double wide(f16 x) {
+  return double(float(x));
+}
 template <class T>
 T narrow(double x) {
-  if constexpr (std::is_same_v<T, bf16>)
-    return bf16(float(x));
+  if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>)
+    return T(float(x));
   else
     return T(x);
 }
@@ -53,6 +56,17 @@ Keys visible_keys(const AttentionShape& shape, const AttentionSegment& s, int64_
   return {std::min(begin, end), end};
 }
 
+// A score from q k.
+double score(const AttentionShape& shape, double product) {
+  const double x = double(shape.scale) * product, cap = double(shape.soft_cap);
+  return cap == 0 ? x : cap * std::tanh(x / cap);
+}
+// Its derivative, by what score() gave.
+double score_slope(const AttentionShape& shape, double score) {
+  const double cap = double(shape.soft_cap);
+  return double(shape.scale) * (cap == 0 ? 1 : 1 - score / cap * (score / cap));
+}
+
 // Probabilities of the visible keys for query i of head h; returns the log of the sum.
 template <class T>
 double softmax(const AttentionShape& shape, const ConstHeadRows& q, const ConstHeadRows& k,
@@ -63,8 +77,7 @@ double softmax(const AttentionShape& shape, const ConstHeadRows& q, const ConstH
   p.clear();
   double top = -std::numeric_limits<double>::infinity(), sum = 0;
   for (int64_t j = keys.begin; j < keys.end; ++j) {
-    p.push_back(double(shape.scale) *
-                dot(query, row_of<T>(k, s.kv_begin + j, kv_head), shape.head_dim));
+    p.push_back(score(shape, dot(query, row_of<T>(k, s.kv_begin + j, kv_head), shape.head_dim)));
     top = std::max(top, p.back());
   }
   for (double& x : p) sum += x = std::exp(x - top);
@@ -98,7 +111,8 @@ struct KeyGradients {
     }
     for (size_t j = 0; j < p.size(); ++j) {
       const T* key = row_of<T>(a.k, s.kv_begin + first + int64_t(j), kv_head);
-      const double ds = p[j] * (dp[j] - mean) * double(a.shape.scale);
+      const double slope = score_slope(a.shape, score(a.shape, dot(query, key, dim)));
+      const double ds = p[j] * (dp[j] - mean) * slope;
       const size_t at = size_t(first + int64_t(j)) * size_t(dim);
       for (int c = 0; c < dim; ++c) {
         dq[size_t(c)] += ds * wide(key[c]);
@@ -167,8 +181,10 @@ void attention_backward(const AttentionBackward& a) {
 template void attention_forward<double>(const AttentionForward&);
 template void attention_forward<float>(const AttentionForward&);
 template void attention_forward<bf16>(const AttentionForward&);
+template void attention_forward<f16>(const AttentionForward&);
 template void attention_backward<double>(const AttentionBackward&);
 template void attention_backward<float>(const AttentionBackward&);
 template void attention_backward<bf16>(const AttentionBackward&);
+template void attention_backward<f16>(const AttentionBackward&);
 
 }  // namespace weft::kernels::ref

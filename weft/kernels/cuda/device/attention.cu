@@ -1,8 +1,8 @@
 // Softmax attention, forward, on Hopper, after FlashAttention-3 (Shah et al., arXiv:2407.08608): a
-// producer warp feeds blocks of keys and values; two warpgroups of 64 queries each issue the scores
-// of the next block together with the products of this one, do the softmax beneath them, and take
-// turns at the tensor cores. Persistent: one CTA a multiprocessor, which takes the next tile from a
-// counter; long tiles first.
+// producer warp feeds blocks of keys and values; two or three warpgroups of 64 queries each issue
+// the scores of the next block together with the products of this one, do the softmax beneath them,
+// and take turns at the tensor cores. Persistent: one CTA a multiprocessor, which takes the next
+// tile from a counter; long tiles first.
 //
 // What a row gets depends on its own scores alone. Blocks of keys count from the first key and go
 // upwards; after each chunk the sums start anew, and chunks are combined in ascending order, so
@@ -13,7 +13,8 @@
 
 using namespace weft::kernels::cuda;
 
-// Spliced in by attention.cpp: `constexpr AttentionSchedule s`, score_product(), value_product().
+// Spliced in by attention.cpp: `constexpr AttentionSchedule s`, score_product(),
+// value_product().
 #include "products"
 #include "schedule"
 
@@ -24,58 +25,39 @@ constexpr int chunk_blocks = s.chunk / s.key_block;
 #include "weft/kernels/cuda/device/attention_consumer.cuh"
 
 INLINE void consume(const Places& at, const TensorMap* o, const AttentionArguments& p, int group) {
-  const int warp = group * 4 + threadIdx.x % 128 / 32;
-  Consumer c{at, p, group};
-  c.column = threadIdx.x % 4 * 2;
-  c.q = operand_descriptor(at.q + group * 64 * row_bytes, false);
-  c.k = operand_descriptor(at.k, false);
-  c.v = values_descriptor(at.v);
-  c.total = at.total + warp * (16 * s.head_dim * 4) + threadIdx.x % 32 * 16;
-  if (group == 1) named_barrier_arrive(2, 256);  // warpgroup 0 goes first
-  u32 phase = 0;
-  for (;; phase ^= 1) {
+  Consumer c(at, p, group);
+  if (group == s.groups - 1) named_barrier_arrive(2, 256);  // warpgroup 0 goes first
+  for (u32 phase = 0;; phase ^= 1) {
     barrier_wait(at.q_full, phase);
-    const int index = load_int(at.tile + 4 * phase);
-    if (index >= attention_tiles(p)) break;
-    const AttentionTile tile = attention_tile(p, s, index);
-    c.run(tile);
-    c.write(tile, o);
+    c.tile = announced(at, phase);
+    if (c.tile.rows == 0) break;
+    c.run();
+    c.write(o, phase);
   }
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }
 
-extern "C" __global__ void __launch_bounds__(block_threads, 1)
+extern "C" __global__ void __launch_bounds__(attention_threads(s), 1)
     attention(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k,
               const __grid_constant__ TensorMap v, const __grid_constant__ TensorMap o,
               const __grid_constant__ AttentionArguments p) {
   extern __shared__ unsigned char shared[];
-  Places at;
-  at.q = (shared_address(shared) + 1023) & ~1023u;
-  at.k = at.q + query_bytes(s);
-  at.v = at.k + s.stages * key_bytes(s);
-  at.total = at.v + s.stages * key_bytes(s);
-  at.q_full = at.total + total_bytes(s);
-  at.q_empty = at.q_full + 8;
-  at.k_full = at.q_empty + 8;
-  at.k_empty = at.k_full + 8 * s.stages;
-  at.v_full = at.k_empty + 8 * s.stages;
-  at.v_empty = at.v_full + 8 * s.stages;
-  at.tile = at.v_empty + 8 * s.stages;
+  const Places at((shared_address(shared) + 1023) & ~1023u);
   if (threadIdx.x == 0) {
-    barrier_init(at.q_full, 1), barrier_init(at.q_empty, 2);
+    barrier_init(at.q_full, 1), barrier_init(at.q_empty, s.groups);
     for (int i = 0; i < s.stages; ++i) {
-      barrier_init(at.k_full + 8 * i, 1), barrier_init(at.k_empty + 8 * i, 2);
-      barrier_init(at.v_full + 8 * i, 1), barrier_init(at.v_empty + 8 * i, 2);
+      barrier_init(at.k_full + 8 * i, 1), barrier_init(at.k_empty + 8 * i, s.groups);
+      barrier_init(at.v_full + 8 * i, 1), barrier_init(at.v_empty + 8 * i, s.groups);
     }
     barrier_init_visible();
   }
   __syncthreads();
   const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
-  if (group == 2) {
-    give_registers<producer_registers>();
-    if (threadIdx.x == 256) produce(at, &q, &k, &v, p);
+  if (group == s.groups) {
+    give_registers<feeder_registers(s)>();
+    if (threadIdx.x % 128 == 0) Feeder{at, &q, &k, &v, p}.run();
   } else {
-    take_registers<consumer_registers>();
+    take_registers<worker_registers(s)>();
     consume(at, &o, p, group);
   }
 }

@@ -7,7 +7,7 @@
 //
 // The gradients of queries are sums over tiles of keys in device memory. Tiles take turns (a
 // counter for each block of queries, watched by warps of their own), the last keys first, so that
-// bits do not depend on timing; the tile with the first keys rounds the sum to bf16.
+// bits do not depend on timing; the tile with the first keys rounds the sum to 16 bits.
 //
 // Persistent: one CTA a multiprocessor. Whoever waits for a turn waits for a tile with a lower
 // index, which has been started before: the lowest can always go on.
@@ -52,7 +52,7 @@ extern "C" __global__ void __launch_bounds__(block_threads, 1)
   const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
   if (group == 2) {
     give_registers<producer_registers>();
-    if (threadIdx.x == 256) feed(at, &q, &k, &v, &d_o, p);
+    if (threadIdx.x == 256) Feeder{at, &q, &k, &v, &d_o, p}.run();
     if (threadIdx.x == 288) add_sums(at, p, 0);
     if (threadIdx.x == 320) add_sums(at, p, 1);
   } else {

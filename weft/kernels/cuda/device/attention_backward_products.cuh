@@ -20,12 +20,12 @@ INLINE void issue_scores(float (&to)[scores], u32 a, u32 b) {
         i > 0);
 }
 // to += a (keys by queries, in registers) times 64 rows of Q or dO.
-INLINE void issue_sums(float (&to)[sums], const u32 (&a)[scores / 2], u32 b, bool add) {
+INLINE void issue_sums(float (&to)[sums], const u32 (&a)[scores / 2], u32 b) {
   const u64 rows = operand_descriptor(b, true);
 #pragma unroll
   for (int i = 0; i < backward_queries / 16; ++i)
     key_product(to, a[4 * i], a[4 * i + 1], a[4 * i + 2], a[4 * i + 3],
-                rows + i * descriptor_step(true), add || i > 0);
+                rows + i * descriptor_step(true), true);
 }
 // The gradient of 64 queries in half of the columns, from this tile's keys; k: where in K these
 // begin.

@@ -1,50 +1,89 @@
 // What lies where in shared memory, and the warp that loads it. Part of attention.cu.
 #pragma once
+#include "weft/kernels/cuda/device/attention_rows.cuh"
 
 // Addresses in shared memory; k and v of stage 0. Barriers: full and empty, 8 bytes a stage.
 struct Places {
-  u32 q, k, v, total, q_full, q_empty, k_full, k_empty, v_full, v_empty, tile;
+  u32 q, k, v, total, tiles, q_full, q_empty, k_full, k_empty, v_full, v_empty;
+
+  INLINE explicit Places(u32 start)
+      : q(start),
+        k(q + query_bytes(s)),
+        v(k + s.stages * key_bytes(s)),
+        total(v + s.stages * key_bytes(s)),
+        tiles(total + total_bytes(s)),
+        q_full(tiles + 2 * attention_tile_ints * 4),
+        q_empty(q_full + 8),
+        k_full(q_empty + 8),
+        k_empty(k_full + 8 * s.stages),
+        v_full(k_empty + 8 * s.stages),
+        v_empty(v_full + 8 * s.stages) {}
 };
 using Stage = RingPlace<s.stages>;
 
-INLINE void load_rows(u32 to, const TensorMap* map, int rows, int head, int row, int segment,
-                      u32 full) {
-  barrier_expect_bytes(full, rows * s.head_dim * 2);
-  for (int i = 0; i < atoms; ++i)
-    load_box_4d(to + i * rows * row_bytes, map, i * 64, head, row, segment, full);
-}
-
-// The consumers learn the index of their tile with its queries; two places, written in turn.
-INLINE void announce(const Places& at, u32 q_phase, int index) {
+// The consumers learn their tile with its queries; two places, written in turn.
+INLINE void announce(const Places& at, u32 q_phase, const AttentionTile& tile) {
   barrier_wait(at.q_empty, q_phase ^ 1);
-  store_int(at.tile + 4 * q_phase, index);
+  const u32 to = at.tiles + q_phase * (attention_tile_ints * 4);
+  store_ints(to, tile.q, tile.rows, tile.kv, tile.keys);
+  store_ints(to + 16, tile.position, tile.head, tile.first, tile.end);
+}
+INLINE AttentionTile announced(const Places& at, u32 q_phase) {
+  const u32 from = at.tiles + q_phase * (attention_tile_ints * 4);
+  AttentionTile tile;
+  load_ints(from, tile.q, tile.rows, tile.kv, tile.keys);
+  load_ints(from + 16, tile.position, tile.head, tile.first, tile.end);
+  return tile;
 }
 
-INLINE void produce(const Places& at, const TensorMap* q, const TensorMap* k, const TensorMap* v,
-                    const AttentionArguments& p) {
-  Stage place;
-  u32 q_phase = 0;
-  int index = blockIdx.x;
-  for (; index < attention_tiles(p); q_phase ^= 1) {
-    const int next = gridDim.x + atomicAdd(p.next_tile, 1);
-    const AttentionTile tile = attention_tile(p, s, index);
-    const int kv_head = tile.head / (p.q_heads / p.kv_heads);
-#pragma unroll 1
-    for (int j = 0; j < tile.blocks; ++j, place.advance()) {
-      const u32 offset = place.stage * key_bytes(s), barrier = place.stage * 8;
-      barrier_wait(at.k_empty + barrier, place.phase ^ 1);
-      load_rows(at.k + offset, k, s.key_block, kv_head, j * s.key_block, tile.segment,
-                at.k_full + barrier);
-      if (j == 0) {
-        announce(at, q_phase, index);
-        load_rows(at.q, q, attention_rows, tile.head, tile.q, tile.segment, at.q_full);
-      }
-      barrier_wait(at.v_empty + barrier, place.phase ^ 1);
-      load_rows(at.v + offset, v, s.key_block, kv_head, j * s.key_block, tile.segment,
-                at.v_full + barrier);
-    }
-    index = next;
+// The tile at a place of the order or the next after it; rows 0 behind the last.
+INLINE AttentionTile tile_from(const AttentionArguments& p, int index) {
+  AttentionTile tile{};
+  for (; index < order_length(p.list); index = gridDim.x + atomicAdd(p.next_tile, 1)) {
+    tile = attention_tile(p, s, index);
+    if (tile.rows > 0) return tile;
   }
-  announce(at, q_phase, index);
-  barrier_arrive(at.q_full);
+  tile.rows = 0;
+  return tile;
 }
+
+struct Feeder {
+  const Places& at;
+  const TensorMap *q, *k, *v;
+  const AttentionArguments& p;
+  Stage place;
+
+  // Block j of keys or values, to its ring.
+  INLINE void load_block(const AttentionTile& tile, int j, const TensorMap* map, u32 ring, u32 full,
+                         u32 empty) const {
+    const int key = j * s.key_block, kv_head = tile.head / (p.list.heads / p.kv_heads);
+    barrier_wait(empty + 8 * place.stage, place.phase ^ 1);
+    barrier_expect_bytes(full + 8 * place.stage, key_bytes(s));
+    load_rows<s.key_block>(ring + place.stage * key_bytes(s), map, kv_head, tile.kv + key,
+                           tile.keys - key, full + 8 * place.stage);
+  }
+  INLINE void load_keys(const AttentionTile& tile, int j) const {
+    load_block(tile, j, k, at.k, at.k_full, at.k_empty);
+  }
+  INLINE void load_values(const AttentionTile& tile, int j) {
+    load_block(tile, j, v, at.v, at.v_full, at.v_empty);
+    place.advance();
+  }
+  INLINE void run() {
+    u32 q_phase = 0;
+    AttentionTile tile = tile_from(p, blockIdx.x);
+    for (; tile.rows > 0; q_phase ^= 1) {
+      const int next = gridDim.x + atomicAdd(p.next_tile, 1);
+      load_keys(tile, tile.first);
+      announce(at, q_phase, tile);
+      barrier_expect_bytes(at.q_full, query_bytes(s));
+      load_rows<tile_rows(s)>(at.q, q, tile.head, tile.q, tile.rows, at.q_full);
+      load_values(tile, tile.first);
+#pragma unroll 1
+      for (int j = tile.first + 1; j < tile.end; ++j) load_keys(tile, j), load_values(tile, j);
+      tile = tile_from(p, next);
+    }
+    announce(at, q_phase, tile);
+    barrier_arrive(at.q_full);
+  }
+};

@@ -23,17 +23,28 @@ struct Consumer {
   INLINE void meet() const { named_barrier(1 + half, 128); }
   INLINE int row(int r) const { return warp * 16 + lane / 4 + 8 * r; }
 
-  // What of a block of values lies behind the last key is left over from another block: zeros, lest
-  // a weight of 0 meets a NaN.
-  INLINE void clear_rows(u32 block, int from) const {
+  // Rows of a block of values that were not loaded are left over from another block: zeros, lest a
+  // weight of 0 meets a NaN.
+  INLINE void clear_rows(u32 block, int from, int end) const {
     const float zeros[4] = {0, 0, 0, 0};
-    for (int i = threadIdx.x % 128; i < (s.key_block - from) * 8 * atoms; i += 128) {
-      const int in_atom = i / atoms;
-      store_four(block + (i % atoms * s.key_block + from) * row_bytes + in_atom * chunk_bytes,
+    for (int i = from * 8 * atoms + threadIdx.x % 128; i < end * 8 * atoms; i += 128) {
+      const int row = i / (8 * atoms), rest = i % (8 * atoms);
+      store_four(block + (rest / 8 * s.key_block + row) * row_bytes + rest % 8 * chunk_bytes,
                  zeros);
     }
     publish_to_async();
     meet();
+  }
+  INLINE void clear_unseen(const Piece& piece, int key) const {
+    const u32 block = at.block(place.stage);
+    if (s.windowed && piece.begin - key >= s.page_rows)
+      clear_rows(block, 0, (piece.begin - key) / s.page_rows * s.page_rows);
+    if (piece.keys - key < s.key_block) clear_rows(block, piece.keys - key, s.key_block);
+  }
+  // Whether a row of the tile does not see all of the block at `key`.
+  INLINE bool needs_mask(const Piece& piece, int key) const {
+    return piece.position < key + s.key_block - 1 ||
+           (s.windowed && piece.position + p.tile_queries - p.window > key);
   }
 
   INLINE void block(const Piece& piece, int j, RowState& state) {
@@ -47,20 +58,19 @@ struct Consumer {
     release(at.empty(place.stage));
     place.advance();
     if (warp * 16 < piece.rows) {  // rows of the other warps are nobody's
-      if (piece.position < key + s.key_block - 1)
-        mask_scores(x, piece.position + row(0) / p.group, piece.position + row(1) / p.group,
-                    key + lane % 4 * 2, piece.keys);
+      if (s.capped) cap_scores(x, p.cap_log2);
+      if (needs_mask(piece, key))
+        mask_scores(
+            x, seen_from(p, piece.position + row(0) / p.group, piece.position + row(1) / p.group,
+                         piece.keys, key + lane % 4 * 2));
       float decay[2];
-      softmax_block(x, state, decay, p.scale_log2);
-#pragma unroll
-      for (int i = 0; i < scores / 2; ++i) weights[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
-      if (j > 0) {
-#pragma unroll
-        for (int i = 0; i < sums; ++i) o[i] *= decay[i / 2 % 2];
-      }
+      raise_bases(x, state, decay, p.scale_log2);
+      weigh(x, state, p.scale_log2);
+      pack_weights(weights, x);
+      if (j > 0) scale_sums(o, decay);
     }
     barrier_wait(at.full(place.stage), place.phase);
-    if (piece.keys - key < s.key_block) clear_rows(at.block(place.stage), piece.keys - key);
+    clear_unseen(piece, key);
     issue_values(o, weights, values_descriptor(at.block(place.stage)), j > 0);
     wgmma_wait<0>();
     settle(o);

@@ -28,7 +28,7 @@ INLINE void start_barriers(const Half& at) {
 }
 
 INLINE PagedSequence sequence_at(const PagedArguments& p, int i) {
-  return paged_sequence(p.q_begin[i + 1] - p.q_begin[i], p.kv_len[i], p.tile_queries, s.chunk);
+  return paged_sequence(s, p.q_begin[i + 1] - p.q_begin[i], p.kv_len[i], p.tile_queries, p.window);
 }
 
 // before[i]: pieces (of one head) of the sequences before the i-th. By one warp.
@@ -49,11 +49,12 @@ INLINE void count_pieces(const PagedArguments& p, int* before) {
   if (lane == 0) before[p.sequences] = all;
 }
 
-// blocks: of this chunk that the tile sees, 0 when none. slot: its number; those of a tile's chunks
-// are kv_heads apart from `slot_first` on.
+// blocks: of this chunk that the tile sees, 0 when none; a tile that sees no key at all has one.
+// slot: its number; those of a tile's chunks are kv_heads apart from `slot_first` on.
 struct Piece {
   int sequence, head, tile, first_key, blocks, chunks, slot, slot_first;
-  int q_begin, rows, keys, position;  // rows of the tile; keys it sees; position of its first query
+  int q_begin, rows, position;  // rows of the tile; position of its first query
+  int begin, keys;              // first key that it sees, and the one behind the last
 };
 INLINE Piece piece_at(const PagedArguments& p, const int* before, int index) {
   Piece x;
@@ -65,19 +66,21 @@ INLINE Piece piece_at(const PagedArguments& p, const int* before, int index) {
     (before[middle] <= at ? low : high) = middle;
   }
   const PagedSequence q = sequence_at(p, low);
-  const int rest = at - before[low], chunk = rest % q.chunks;
+  const int rest = at - before[low], chunk = q.first_chunk + rest % q.chunks;
   x.sequence = low;
   x.tile = rest / q.chunks;
+  x.position = q.kv_len - q.q_len + x.tile * p.tile_queries;
+  x.begin = keys_begin(s, x.position, p.window);
   x.keys = paged_keys(q, x.tile, p.tile_queries);
-  x.first_key = chunk * s.chunk;
-  const int seen = min(x.keys - x.first_key, s.chunk);
-  x.blocks = seen > 0 ? (seen + s.key_block - 1) / s.key_block : 0;
-  x.chunks = (x.keys + s.chunk - 1) / s.chunk;
+  x.first_key = max(chunk * s.chunk, x.begin / s.key_block * s.key_block);
+  const int seen = min(x.keys, (chunk + 1) * s.chunk) - x.first_key;
+  const int first_chunk = x.begin / s.chunk;
+  x.blocks = seen > 0 ? (seen + s.key_block - 1) / s.key_block : x.keys == 0 && chunk == 0;
+  x.chunks = (max(x.keys, 1) + s.chunk - 1) / s.chunk - first_chunk;
   x.slot = index;
-  x.slot_first = index - chunk * p.kv_heads;
+  x.slot_first = index - (chunk - first_chunk) * p.kv_heads;
   x.q_begin = p.q_begin[low] + x.tile * p.tile_queries;
   x.rows = min(p.tile_queries, q.q_len - x.tile * p.tile_queries) * p.group;
-  x.position = q.kv_len - q.q_len + x.tile * p.tile_queries;
   return x;
 }
 
@@ -94,7 +97,8 @@ struct Feeder {
 
   INLINE int page_of(const Piece& x, int block) const {
     const int key = x.first_key + block * s.key_block + lane * s.page_rows;
-    const bool mine = lane < s.key_block / s.page_rows && key < x.keys && block < x.blocks;
+    const bool mine = lane < s.key_block / s.page_rows && block < x.blocks && key < x.keys &&
+                      key + s.page_rows > x.begin;
     return mine ? p.page_table[(long long)x.sequence * p.max_pages + key / p.page] : -1;
   }
   INLINE void load_block(const Piece& x, int block, int page, const TensorMap* map) {
