@@ -99,7 +99,7 @@ class Executable {
   std::vector<bool> copied_;  // per node: a view whose consumers need contiguous bytes
   std::vector<Storage> storages_;
   std::vector<Step> steps_;
-  std::vector<View> views_;  // the arguments of all steps, one after another
+  std::vector<View> views_;                    // the arguments of all steps, one after another
   std::vector<std::vector<BufferPtr>> given_;  // per output: buffers handed out before
   SymbolValues symbols_;
   bool at_maxima_ = false;  // while planning

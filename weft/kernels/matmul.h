@@ -34,10 +34,10 @@ struct Matmul {
   MatmulOperand b;          // k rows, n columns
   void* c = nullptr;        // m rows, n columns
   int64_t c_row_stride = 0, c_batch_stride = 0;
-  bool accumulate = false;         // the sum starts from C; only with out = accumulator(in)
-  const void* bias = nullptr;      // [n], or null
+  bool accumulate = false;     // the sum starts from C; only with out = accumulator(in)
+  const void* bias = nullptr;  // [n], or null
   Activation activation = none;
-  void* slope = nullptr;  // C's strides, or null: not wanted; times_slope reads it
+  void* slope = nullptr;           // C's strides, or null: not wanted; times_slope reads it
   const void* residual = nullptr;  // m rows, n columns, or null
   int64_t residual_row_stride = 0, residual_batch_stride = 0;
   void* scratch = nullptr;  // matmul_scratch_bytes; ref needs none
