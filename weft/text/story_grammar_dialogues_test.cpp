@@ -75,7 +75,7 @@ TEST(Primer, TwoOfFiveAreStoriesTheOthersDialogues) {
     EXPECT_EQ(is_dialogue(text.text), !story_grammar().match(text.text).accepted) << text.text;
     EXPECT_LE(text.text.size(), 900u) << text.text;  // fits into a context of 256 tokens
   }
-  EXPECT_NEAR(dialogues, kSamples * 3 / 5, 150);
+  EXPECT_NEAR(dialogues, kSamples * 0.6, 150);
   EXPECT_GE(different.size(), size_t(kSamples * 0.95));
 }
 

@@ -42,7 +42,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
 }
 
 std::vector<int32_t> document_end(const Tokenizer& tokenizer) {
-  const std::vector<int32_t> end = tokenizer.end_tokens();
+  std::vector<int32_t> end = tokenizer.end_tokens();
   if (!end.empty()) return end;
   for (const char* name : {"<|endoftext|>", "<|end_of_text|>", "</s>"})
     if (const auto token = tokenizer.added_token(name)) return {*token};
@@ -57,13 +57,13 @@ std::string StreamDecoder::push(int32_t id) {
     if (c.state == Utf8Char::State::cut_off) break;
     whole += c.bytes;
   }
-  const std::string text = replace_invalid_utf8(std::string_view(pending_).substr(0, whole));
+  std::string text = replace_invalid_utf8(std::string_view(pending_).substr(0, whole));
   pending_.erase(0, whole);
   return text;
 }
 
 std::string StreamDecoder::finish() {
-  const std::string text = replace_invalid_utf8(pending_);
+  std::string text = replace_invalid_utf8(pending_);
   pending_.clear();
   return text;
 }

@@ -20,7 +20,7 @@ std::string existing_file(const std::string& directory, const char* name) {
   if (!is_directory(directory))
     resource_error("there is no directory {}; make it with weft data prepare --text FILE --out {}",
                    directory, directory);
-  const std::string path = directory + "/" + name;
+  std::string path = directory + "/" + name;
   if (!path_exists(path))
     resource_error(
         "{} is missing; expected a directory made by weft data prepare --text FILE --out {}", path,

@@ -68,8 +68,8 @@ TEST(Dataset, DocumentsAreKeptApartAndSplitByThemselves) {
                                    .seed = seed});
     const Dataset data(dir / "data");
     data.verify_checksums();
-    const std::vector<std::string> train = all_decoded(data, data.train()),
-                                   val = all_decoded(data, data.val());
+    const std::vector<std::string> train = all_decoded(data, data.train());
+    std::vector<std::string> val = all_decoded(data, data.val());
     EXPECT_EQ(info.train.documents, int64_t(train.size()));
     EXPECT_EQ(info.val.documents, int64_t(val.size()));
     std::set<std::string> seen(train.begin(), train.end());
@@ -86,7 +86,7 @@ TEST(Dataset, DocumentsAreKeptApartAndSplitByThemselves) {
 // Whatever the fraction, there is a document on either side; equal ones are on the same.
 TEST(Dataset, NoSplitIsEmpty) {
   const TempDirectory dir;
-  const auto split = [&](std::vector<std::string> texts, double fraction) {
+  const auto split = [&](const std::vector<std::string>& texts, double fraction) {
     std::string lines;
     for (const std::string& text : texts) lines += dump_json({{"text", text}}) + "\n";
     write_file_atomic(dir / "x.jsonl", lines);

@@ -87,7 +87,7 @@ State first_state(const RunConfig& config) {
 }  // namespace
 
 Trainer::Trainer(FileLock lock, RunConfig config, Mixture data, Samples samples, std::string run,
-                 State state, Position position, FileSystem& fs)
+                 State state, const Position& position, FileSystem& fs)
     : lock_(std::move(lock)),
       config_(std::move(config)),
       data_(std::move(data)),

@@ -85,7 +85,7 @@ class Trainer {
 
  private:
   Trainer(FileLock lock, RunConfig config, Mixture data, Samples samples, std::string run,
-          State state, Position position, FileSystem& fs);
+          State state, const Position& position, FileSystem& fs);
 
   void one_step(const RunOptions& options);
   Stepper::Outcome step_unless_outlier();
