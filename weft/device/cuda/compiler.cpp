@@ -14,8 +14,7 @@ namespace {
 
 std::string load(Nvrtc& n) {
   void* library = nullptr;
-  for (const char* name :
-       {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"})
+  for (const char* name : {"libnvrtc.so.13", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"})
     if (!library) library = ::dlopen(name, RTLD_NOW);
   if (!library) return "no run-time compiler: libnvrtc.so not found";
 #define WEFT_NVRTC_LOAD(member, symbol, result, parameters)                     \
@@ -38,6 +37,8 @@ const Found& found() {
     int major = 0, minor = 0;
     if (f.why_not.empty() && f.nvrtc.version(&major, &minor) == 0)
       f.version = format("nvrtc {}.{}", major, minor);
+    if (f.why_not.empty() && major < 13)
+      f.why_not = format("libnvrtc is {}.{}; CUDA 13.0 or newer is needed", major, minor);
     return f;
   }();
   return result;
