@@ -179,17 +179,23 @@ void bench_decode_of(const BenchOptions& o, const char* name, const models::Mode
     engine::Runner runner(config, params, {.dtype = dtype, .slots = sequences});
     const int32_t token = 7;
     int32_t position = 0;
-    const double s = median_seconds(o.runs, [&] {
+    const auto step = [&] {
       std::vector<engine::Chunk> chunks;
       for (int32_t slot = 0; slot < sequences; ++slot)
         chunks.push_back({slot, position, {&token, 1}, 1});
       runner.run(chunks), ++position;
-    });
+    };
+    step();
+    MemoryReader reader;
+    std::vector<double> seconds, rates;  // in turns, as the memory of a shared machine changes
+    for (int64_t i = 0; i < o.runs; ++i)
+      seconds.push_back(seconds_of(step)), rates.push_back(reader.rate());
+    const double s = median(seconds);
     const std::string shape =
         format("{}, {} sequence{}", name, sequences, sequences > 1 ? "s" : "");
     row(o.output, "decode " + o.dtype, shape, s, double(sequences) / s, "tokens/s");
     const double bytes = double(models::parameter_count(params)) * double(dtype_size(dtype));
-    const double read_rate = measured_read_rate();  // now: a shared machine changes
+    const double read_rate = median(rates);
     row(o.output, "  reading the weights", shape, bytes / read_rate, 100 * bytes / read_rate / s,
         "% of the time");
     if (o.profile)

@@ -10,17 +10,23 @@
 
 namespace weft::cli {
 
-double median_seconds(int64_t runs, const std::function<void()>& work) {
+double seconds_of(const std::function<void()>& work) {
   using clock = std::chrono::steady_clock;
+  const auto start = clock::now();
+  work();
+  return std::chrono::duration<double>(clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double median_seconds(int64_t runs, const std::function<void()>& work) {
   work();
   std::vector<double> seconds;
-  for (int64_t i = 0; i < runs; ++i) {
-    const auto start = clock::now();
-    work();
-    seconds.push_back(std::chrono::duration<double>(clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
+  for (int64_t i = 0; i < runs; ++i) seconds.push_back(seconds_of(work));
+  return median(std::move(seconds));
 }
 
 Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
@@ -53,20 +59,23 @@ uint64_t read_all(const std::byte* from, size_t bytes) {
   return all[0];
 }
 
+constexpr int64_t read_bytes = int64_t(1) << 30;
+
 }  // namespace
 
-double measured_read_rate() {
-  constexpr int64_t bytes = int64_t(1) << 30;
-  const Array array(default_device(), DType::u8, {bytes});
+MemoryReader::MemoryReader() : memory_(default_device(), DType::u8, {read_bytes}) {
+  std::memset(memory_.data(), 1, size_t(read_bytes));
+}
+
+double MemoryReader::rate() {
   CpuStream& stream = static_cast<CpuStream&>(default_device().stream());
-  std::memset(array.data(), 1, size_t(bytes));
   std::atomic<uint64_t> sink{0};
-  const double seconds = median_seconds(5, [&] {
-    stream.parallel_for(bytes, 4096, [&](int64_t begin, int64_t end) {
-      sink ^= read_all(array.data() + begin, size_t(end - begin));
+  const double seconds = seconds_of([&] {
+    stream.parallel_for(read_bytes, 4096, [&](int64_t begin, int64_t end) {
+      sink ^= read_all(memory_.data() + begin, size_t(end - begin));
     });
   });
-  return double(bytes) / seconds;
+  return double(read_bytes) / seconds;
 }
 
 }  // namespace weft::cli

@@ -1,11 +1,14 @@
 // Timing for the commands that report rates.
 #pragma once
 #include <functional>
+#include <vector>
 
 #include "weft/graph/tensor.h"
 
 namespace weft::cli {
 
+double seconds_of(const std::function<void()>& work);
+double median(std::vector<double> values);  // not empty
 // The median of `runs` timed calls after one that is not.
 double median_seconds(int64_t runs, const std::function<void()>& work);
 
@@ -16,8 +19,15 @@ Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed);
 // weights not packed before: what MFU and HFU are held against.
 double measured_matmul_rate(DType dtype);
 
-// Bytes a second that all threads of the default device together read, of memory far larger than
-// any cache: the limit of decoding.
-double measured_read_rate();
+// Reads memory far larger than any cache, with all threads of the default device together: the
+// limit of decoding.
+class MemoryReader {
+ public:
+  MemoryReader();
+  double rate();  // bytes a second of one pass
+
+ private:
+  Array memory_;
+};
 
 }  // namespace weft::cli
