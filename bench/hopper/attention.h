@@ -1,12 +1,17 @@
-// Rates of attention on a Hopper GPU: 16384 tokens in sequences of some length, heads as wide as
-// 2048 together. Counted: 4 b h s^2 d operations, half of them where causal. The peer, cuDNN
-// through PyTorch on the same shapes, is bench/peers/attention_gpu.py.
+// Attention on a Hopper GPU beside cuDNN's, in one process: 16384 tokens in sequences of some
+// length, heads as wide as 2048 together, in graphs over two sets of buffers, each larger than L2,
+// in alternation. Counted: 4 b h s^2 d operations, half of them where causal; 2.5 times as many
+// backward.
 #pragma once
 #include <cmath>
 #include <cstdio>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/hopper/cudnn_attention.h"
 #include "bench/hopper/device_data.h"
 #include "bench/hopper/timing.h"
 #include "weft/kernels/cuda/attention.h"
@@ -14,118 +19,226 @@
 
 namespace weft::bench {
 
+constexpr double no_peer = std::numeric_limits<double>::quiet_NaN();  // printed as "nan"
+
 struct AttentionCase {
-  static constexpr int tokens = 16384, width = 2048;
+  static constexpr int tokens = 16384, width = 2048, copies = 2;
+  struct Rows {
+    BufferPtr q, k, v, o, lse;
+  };
   int head_dim, length;
-  BufferPtr q, k, v, o, lse, scratch;
+  std::vector<Rows> rows;
+  BufferPtr scratch;
   std::vector<kernels::AttentionSegment> segments;
-  kernels::AttentionForward p;
+  kernels::AttentionShape shape;
 
   AttentionCase(CudaDevice& gpu, int d, int s, bool causal) : head_dim(d), length(s) {
     const int64_t n = int64_t(tokens) * width;
-    q = random_bf16(gpu, n, 1), k = random_bf16(gpu, n, 2), v = random_bf16(gpu, n, 3);
-    o = gpu.allocate(size_t(n) * 2), lse = gpu.allocate(size_t(tokens * width / d) * 4);
+    for (uint64_t i = 0; i < copies; ++i) {
+      Rows r{random_bf16(gpu, n, 10 * i + 1), random_bf16(gpu, n, 10 * i + 2),
+             random_bf16(gpu, n, 10 * i + 3), gpu.allocate(size_t(n) * 2),
+             gpu.allocate(size_t(tokens * width / d) * 4)};
+      rows.push_back(std::move(r));
+    }
     for (int i = 0; i < tokens / s; ++i) segments.push_back({i * s, s, i * s, s});
-    scratch = gpu.allocate(kernels::cuda::attention_forward_scratch_bytes(p.shape, gpu));
-    p.scratch = scratch->data();
-    p.shape.q_rows = p.shape.kv_rows = tokens;
-    p.shape.q_heads = p.shape.kv_heads = width / d, p.shape.head_dim = d;
-    p.shape.segments = segments.data(), p.shape.segment_count = int64_t(segments.size());
-    p.shape.causal = causal, p.shape.scale = 1 / std::sqrt(float(d));
-    p.q = {q->data(), width, d}, p.k = {k->data(), width, d}, p.v = {v->data(), width, d};
-    p.o = {o->data(), width, d}, p.lse = reinterpret_cast<float*>(lse->data());
+    shape.q_rows = shape.kv_rows = tokens;
+    shape.q_heads = shape.kv_heads = width / d, shape.head_dim = d;
+    shape.segments = segments.data(), shape.segment_count = int64_t(segments.size());
+    shape.causal = causal, shape.scale = 1 / std::sqrt(float(d));
+    scratch = gpu.allocate(kernels::cuda::attention_forward_scratch_bytes(shape, gpu));
   }
-  double flops() const { return 4.0 * tokens * length * width * (p.shape.causal ? 0.5 : 1.0); }
+  const Rows& of(int i) const { return rows[size_t(i % copies)]; }
+  template <class T>
+  auto heads(const BufferPtr& b) const {
+    return T{b->data(), width, head_dim};
+  }
+  kernels::AttentionForward params(int i) const {
+    using In = kernels::ConstHeadRows;
+    const Rows& r = of(i);
+    kernels::AttentionForward p;
+    p.shape = shape, p.q = heads<In>(r.q), p.k = heads<In>(r.k), p.v = heads<In>(r.v);
+    p.o = heads<kernels::HeadRows>(r.o), p.lse = reinterpret_cast<float*>(r.lse->data());
+    p.scratch = scratch->data();
+    return p;
+  }
+  CudnnShape peer_shape() const {
+    return {tokens / length, width / head_dim, length, head_dim, shape.causal, shape.scale};
+  }
+  std::string name() const { return format("head {}, {}, S {}", head_dim, kind(), length); }
+  const char* kind() const { return shape.causal ? "causal" : "full"; }
+  double flops() const { return 4.0 * tokens * length * width * (shape.causal ? 0.5 : 1.0); }
 };
 
-// TFLOP/s with each chunk, in turns.
-inline std::vector<double> attention_rates(CudaDevice& gpu, const AttentionCase& x,
-                                           const std::vector<int>& chunks, int rounds) {
-  CudaStream& stream = gpu.stream();
-  std::vector<std::vector<double>> rates(chunks.size());
-  const int launches = std::max(2, int(0.008 * 500e12 / x.flops()));
-  for (int round = 0; round <= rounds; ++round)
-    for (size_t i = 0; i < chunks.size(); ++i) {
-      kernels::cuda::AttentionSchedule s = kernels::cuda::attention_schedule(x.p.shape);
-      if (chunks[i]) s.chunk = chunks[i];
-      const double t = milliseconds(stream, [&] {
-        for (int j = 0; j < launches; ++j) kernels::cuda::attention_forward(stream, x.p, s);
-      });
-      if (round > 0) rates[i].push_back(x.flops() * launches / t / 1e9);
+// cuDNN's forward pass over the same rows, with results of its own.
+struct AttentionPeer {
+  CudnnForward plan;
+  std::vector<BufferPtr> o, lse;
+
+  AttentionPeer(CudaDevice& gpu, const Cudnn& lib, const AttentionCase& x)
+      : plan(gpu, lib, x.peer_shape()) {
+    for (const AttentionCase::Rows& r : x.rows) {
+      o.push_back(gpu.allocate(r.o->bytes()));
+      lse.push_back(gpu.allocate(r.lse->bytes()));
     }
-  std::vector<double> result;
-  for (const auto& r : rates) result.push_back(median(r));
-  return result;
+  }
+  void run(const AttentionCase& x, int i) {
+    const AttentionCase::Rows& r = x.of(i);
+    const size_t to = size_t(i % AttentionCase::copies);
+    plan.run(r.q->data(), r.k->data(), r.v->data(), o[to]->data(), lse[to]->data());
+  }
+};
+
+inline double checked_difference(CudaDevice& gpu, const BufferPtr& peer, const BufferPtr& ours) {
+  const double d = difference(gpu, ours, peer, int64_t(ours->bytes() / 2), false).relative;
+  WEFT_CHECK(d < 1e-2, "results differ by {} from cuDNN's", d);
+  return d;
 }
 
-// The same shapes backward; 2.5 times the operations.
+// A row: cuDNN, where there is one, Weft as it ships, and with each chunk.
+inline void measure_forward(CudaDevice& gpu, const Cudnn* lib, const AttentionCase& x,
+                            const std::vector<int>& chunks, int rounds, Ratios& ratios) {
+  CudaStream& stream = gpu.stream();
+  std::vector<Run> runs{[&](int i) { kernels::cuda::attention_forward(stream, x.params(i)); }};
+  for (const int chunk : chunks)
+    runs.push_back([&, chunk](int i) {
+      kernels::cuda::AttentionSchedule s = kernels::cuda::attention_schedule(x.shape);
+      s.chunk = chunk;
+      kernels::cuda::attention_forward(stream, x.params(i), s);
+    });
+  std::optional<AttentionPeer> peer;
+  if (lib) peer.emplace(gpu, *lib, x), runs.push_back([&](int i) { peer->run(x, i); });
+  for (const Run& run : runs) run(0);  // compiled before the capture
+  const double different = peer ? checked_difference(gpu, peer->o[0], x.rows[0].o) : no_peer;
+  const int launches = std::max(2, int(0.008 * 500e12 / x.flops()));
+  const std::vector<double> t = in_turns(stream, runs, launches, rounds);
+  const double theirs = peer ? t.back() : no_peer;
+  std::printf("| %s | %.1e | %.0f | %.0f | %.3f |", x.name().c_str(), different,
+              x.flops() / theirs / 1e9, x.flops() / t[0] / 1e9, theirs / t[0]);
+  for (size_t i = 1; i <= chunks.size(); ++i) std::printf(" %.0f |", x.flops() / t[i] / 1e9);
+  std::printf("\n");
+  std::fflush(stdout);
+  if (peer) ratios.add(x.kind(), theirs / t[0]);
+}
+
+inline void measure_attention(CudaDevice& gpu, const Cudnn* lib, const std::vector<int>& heads,
+                              const std::vector<int>& chunks, int rounds) {
+  std::printf("\n| attention forward | difference | cuDNN | Weft | ratio |");
+  for (const int chunk : chunks) std::printf(" chunk %d |", chunk);
+  std::printf("\n|---|---|---|---|---|");
+  for (size_t i = 0; i < chunks.size(); ++i) std::printf("---|");
+  std::printf("\n");
+  Ratios ratios;
+  for (const int head_dim : heads)
+    for (const bool causal : {true, false})
+      for (const int length : {1024, 4096, 16384})
+        measure_forward(gpu, lib, AttentionCase(gpu, head_dim, length, causal), chunks, rounds,
+                        ratios);
+  ratios.print();
+}
+
+// The same shapes backward.
+struct Gradients {
+  BufferPtr dq, dk, dv;
+  Gradients(CudaDevice& gpu, size_t bytes)
+      : dq(gpu.allocate(bytes)), dk(gpu.allocate(bytes)), dv(gpu.allocate(bytes)) {}
+};
+
 struct AttentionBackwardCase {
   AttentionCase forward;
-  BufferPtr d_o, dq, dk, dv, scratch;
-  kernels::AttentionBackward p;
+  std::vector<BufferPtr> d_o;
+  std::vector<Gradients> to;
+  BufferPtr scratch;
 
   AttentionBackwardCase(CudaDevice& gpu, int d, int s, bool causal) : forward(gpu, d, s, causal) {
-    const kernels::AttentionForward& f = forward.p;
-    kernels::cuda::attention_forward(gpu.stream(), f);
-    const size_t bytes = forward.q->bytes();
-    d_o = random_bf16(gpu, int64_t(AttentionCase::tokens) * AttentionCase::width, 4);
-    dq = gpu.allocate(bytes), dk = gpu.allocate(bytes), dv = gpu.allocate(bytes);
-    scratch = gpu.allocate(kernels::cuda::attention_backward_scratch_bytes(f.shape));
-    const auto rows = [&](const BufferPtr& b) {
-      return kernels::HeadRows{b->data(), AttentionCase::width, d};
-    };
+    for (int i = 0; i < AttentionCase::copies; ++i) {
+      kernels::cuda::attention_forward(gpu.stream(), forward.params(i));
+      d_o.push_back(random_bf16(gpu, int64_t(AttentionCase::tokens) * AttentionCase::width,
+                                10 * uint64_t(i) + 4));
+      to.emplace_back(gpu, d_o.back()->bytes());
+    }
+    scratch = gpu.allocate(kernels::cuda::attention_backward_scratch_bytes(forward.shape));
+  }
+  kernels::AttentionBackward params(int i) const {
+    using In = kernels::ConstHeadRows;
+    using Out = kernels::HeadRows;
+    const size_t copy = size_t(i % AttentionCase::copies);
+    const kernels::AttentionForward f = forward.params(i);
+    kernels::AttentionBackward p;
     p.shape = f.shape, p.q = f.q, p.k = f.k, p.v = f.v, p.lse = f.lse;
-    p.o = {f.o.data, f.o.row_stride, f.o.head_stride};
-    p.d_o = {d_o->data(), AttentionCase::width, d};
-    p.dq = rows(dq), p.dk = rows(dk), p.dv = rows(dv);
+    p.o = forward.heads<In>(forward.of(i).o), p.d_o = forward.heads<In>(d_o[copy]);
+    p.dq = forward.heads<Out>(to[copy].dq), p.dk = forward.heads<Out>(to[copy].dk);
+    p.dv = forward.heads<Out>(to[copy].dv);
     p.scratch = scratch->data();
+    return p;
   }
   double flops() const { return 2.5 * forward.flops(); }
 };
 
-inline double attention_backward_rate(CudaDevice& gpu, const AttentionBackwardCase& x, int rounds) {
-  CudaStream& stream = gpu.stream();
-  const int launches = std::max(2, int(0.012 * 400e12 / x.flops()));
-  std::vector<double> rates;
-  for (int round = 0; round <= rounds; ++round) {
-    const double t = milliseconds(stream, [&] {
-      for (int j = 0; j < launches; ++j) kernels::cuda::attention_backward(stream, x.p);
-    });
-    if (round > 0) rates.push_back(x.flops() * launches / t / 1e9);
+// cuDNN's, from its own forward pass's results.
+struct BackwardPeer {
+  CudnnBackward plan;
+  std::vector<Gradients> to;
+
+  BackwardPeer(CudaDevice& gpu, const Cudnn& lib, const AttentionBackwardCase& x,
+               bool deterministic)
+      : plan(gpu, lib, x.forward.peer_shape(), deterministic) {
+    for (const BufferPtr& d_o : x.d_o) to.emplace_back(gpu, d_o->bytes());
   }
-  return median(rates);
+  void run(const AttentionBackwardCase& x, const AttentionPeer& forward, int i) {
+    const AttentionCase::Rows& r = x.forward.of(i);
+    const size_t copy = size_t(i % AttentionCase::copies);
+    plan.run({r.q->data(), r.k->data(), r.v->data(), forward.o[copy]->data(),
+              forward.lse[copy]->data(), x.d_o[copy]->data(), to[copy].dq->data(),
+              to[copy].dk->data(), to[copy].dv->data()});
+  }
+  double check(CudaDevice& gpu, const AttentionBackwardCase& x) const {
+    double most = checked_difference(gpu, to[0].dq, x.to[0].dq);
+    most = std::max(most, checked_difference(gpu, to[0].dk, x.to[0].dk));
+    return std::max(most, checked_difference(gpu, to[0].dv, x.to[0].dv));
+  }
+};
+
+inline void measure_backward(CudaDevice& gpu, const Cudnn* lib, const AttentionBackwardCase& x,
+                             int rounds, Ratios& ratios) {
+  CudaStream& stream = gpu.stream();
+  std::vector<Run> runs{[&](int i) { kernels::cuda::attention_backward(stream, x.params(i)); }};
+  std::optional<AttentionPeer> forward;
+  std::vector<std::unique_ptr<BackwardPeer>> peers;
+  if (lib) {
+    forward.emplace(gpu, *lib, x.forward);
+    for (int i = 0; i < AttentionCase::copies; ++i) forward->run(x.forward, i);
+    for (const bool deterministic : {false, true}) {
+      peers.push_back(std::make_unique<BackwardPeer>(gpu, *lib, x, deterministic));
+      runs.push_back([&, peer = peers.back().get()](int i) { peer->run(x, *forward, i); });
+    }
+  }
+  for (const Run& run : runs) run(0);  // compiled before the capture
+  double different = lib ? 0 : no_peer;
+  for (const auto& peer : peers) different = std::max(different, peer->check(gpu, x));
+  const int launches = std::max(2, int(0.012 * 400e12 / x.flops()));
+  std::vector<double> t = in_turns(stream, runs, launches, rounds);
+  t.resize(3, no_peer);
+  const auto rate = [&](size_t i) { return x.flops() / t[i] / 1e9; };
+  std::printf("| %s | %.1e | %.0f | %.0f | %.0f | %.3f | %.3f |\n", x.forward.name().c_str(),
+              different, rate(1), rate(2), rate(0), t[1] / t[0], t[2] / t[0]);
+  std::fflush(stdout);
+  if (!lib) return;
+  ratios.add(format("{}, of cuDNN", x.forward.kind()), t[1] / t[0]);
+  ratios.add(format("{}, of deterministic cuDNN", x.forward.kind()), t[2] / t[0]);
 }
 
-inline void measure_attention_backward(CudaDevice& gpu, const std::vector<int>& heads, int rounds) {
-  std::printf("\n| attention backward | TFLOP/s |\n|---|---|\n");
+inline void measure_attention_backward(CudaDevice& gpu, const Cudnn* lib,
+                                       const std::vector<int>& heads, int rounds) {
+  std::printf(
+      "\n| attention backward | difference | cuDNN | deterministic | Weft | of cuDNN | of "
+      "deterministic |\n|---|---|---|---|---|---|---|\n");
+  Ratios ratios;
   for (const int head_dim : heads)
     for (const bool causal : {true, false})
-      for (const int length : {1024, 4096, 16384}) {
-        const AttentionBackwardCase x(gpu, head_dim, length, causal);
-        std::printf("| head %d, %s, S %d | %.0f |\n", head_dim, causal ? "causal" : "full", length,
-                    attention_backward_rate(gpu, x, rounds));
-        std::fflush(stdout);
-      }
-}
-
-// A row a shape; a column for the shipped chunk and each in `chunks`.
-inline void measure_attention(CudaDevice& gpu, const std::vector<int>& heads,
-                              std::vector<int> chunks, int rounds) {
-  chunks.insert(chunks.begin(), 0);
-  std::printf("\n| attention forward | shipped |");
-  for (size_t i = 1; i < chunks.size(); ++i) std::printf(" chunk %d |", chunks[i]);
-  std::printf("\n|---|%s", "---|");
-  for (size_t i = 1; i < chunks.size(); ++i) std::printf("---|");
-  std::printf("\n");
-  for (const int head_dim : heads)
-    for (const bool causal : {true, false})
-      for (const int length : {1024, 4096, 16384}) {
-        const AttentionCase x(gpu, head_dim, length, causal);
-        std::printf("| head %d, %s, S %d |", head_dim, causal ? "causal" : "full", length);
-        for (const double r : attention_rates(gpu, x, chunks, rounds)) std::printf(" %.0f |", r);
-        std::printf("\n");
-        std::fflush(stdout);
-      }
+      for (const int length : {1024, 4096, 16384})
+        measure_backward(gpu, lib, AttentionBackwardCase(gpu, head_dim, length, causal), rounds,
+                         ratios);
+  ratios.print();
 }
 
 }  // namespace weft::bench

@@ -5,13 +5,13 @@
 // Forms: f forward, d input gradient, w weight gradient added into f32, g forward with bias and
 // GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention
 // of the head sizes in --heads, with the shipped chunk and those of --chunks, and its gradients for
-// those in --backward ("none": not at all); decode over a paged cache
+// those in --backward ("none": not at all), beside cuDNN's, from libcudnn.so.9 or the file that
+// --cudnn names; decode over a paged cache
 // (--decode none) and products with few rows (--skinny none), with --try-skinny as --try.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -48,7 +48,7 @@ Shape shape_of(const std::string& text) {
 
 struct Options {
   std::string shapes = "0,1,2,3,4,5,6", forms = "f,d,w,g", heads = "64,128", chunks,
-              backward_heads = "64,128";
+              backward_heads = "64,128", cudnn;
   std::vector<std::string> tries, skinny_tries;
   int rounds = 5;
   bool decode = true, skinny = true;
@@ -66,6 +66,8 @@ Options parse(int argc, char** argv) {
       o.heads = value;
     else if (flag == "--backward")
       o.backward_heads = value;
+    else if (flag == "--cudnn")
+      o.cudnn = value;
     else if (flag == "--decode")
       o.decode = value != "none";
     else if (flag == "--skinny")
@@ -181,9 +183,9 @@ struct Case {
   double flops() const { return 2.0 * double(p.m) * double(p.n) * double(p.k); }
 };
 
-using Run = std::function<void(const Matmul&)>;
+using Product = std::function<void(const Matmul&)>;
 
-void check_equal(CudaDevice& gpu, const Case& x, const Run& peer, const Run& ours) {
+void check_equal(CudaDevice& gpu, const Case& x, const Product& peer, const Product& ours) {
   peer(x.params(0, 0));
   ours(x.params(0, 1));
   gpu.stream().synchronize();
@@ -192,33 +194,24 @@ void check_equal(CudaDevice& gpu, const Case& x, const Run& peer, const Run& our
   std::printf(" | %.1e | %.4f%%", d.relative, d.bits * 100);
 }
 
-// Rates in TFLOP/s, taken in turns so that heat and clocks hit all alike.
-std::vector<double> rates(CudaDevice& gpu, const Case& x, const std::vector<Run>& runs,
+// TFLOP/s.
+std::vector<double> rates(CudaDevice& gpu, const Case& x, const std::vector<Product>& products,
                           int rounds) {
   constexpr double wanted_seconds = 0.012;
   const int launches = int(std::clamp(wanted_seconds * 700e12 / x.flops(), 2.0, 100.0));
-  std::vector<std::unique_ptr<CudaGraph>> graphs;
-  for (const Run& run : runs)
-    graphs.push_back(std::make_unique<CudaGraph>(gpu.stream(), [&] {
-      for (int i = 0; i < launches; ++i) run(x.params(i, 0));
-    }));
-  std::vector<std::vector<double>> times(runs.size());
-  for (int round = 0; round <= rounds; ++round)
-    for (size_t i = 0; i < runs.size(); ++i) {
-      const double t = milliseconds(gpu.stream(), [&] { graphs[i]->launch(gpu.stream()); });
-      if (round > 0) times[i].push_back(x.flops() * launches / t / 1e9);
-    }
+  std::vector<Run> runs;
+  for (const Product& product : products) runs.push_back([&](int i) { product(x.params(i, 0)); });
   std::vector<double> result;
-  for (const auto& t : times) result.push_back(median(t));
+  for (const double t : in_turns(gpu.stream(), runs, launches, rounds))
+    result.push_back(x.flops() / t / 1e9);
   return result;
 }
 
-void measure(CudaDevice& gpu, const CublasLt& lt, const Case& x, const Options& o,
-             std::vector<double>& log_ratios) {
+void measure(CudaDevice& gpu, const CublasLt& lt, const Case& x, const Options& o, Ratios& ratios) {
   CudaStream& stream = gpu.stream();
   const LtMatmul peer(lt, stream, x.params(0, 0));
-  std::vector<Run> runs{[&](const Matmul& p) { peer.run(stream, p); },
-                        [&](const Matmul& p) { kernels::cuda::matmul(stream, p); }};
+  std::vector<Product> runs{[&](const Matmul& p) { peer.run(stream, p); },
+                            [&](const Matmul& p) { kernels::cuda::matmul(stream, p); }};
   for (const std::string& text : o.tries) {
     const MatmulSchedule s =
         changed(kernels::cuda::matmul_schedule(x.p, gpu.multiprocessors()), text);
@@ -235,7 +228,7 @@ void measure(CudaDevice& gpu, const CublasLt& lt, const Case& x, const Options& 
   for (size_t i = 2; i < r.size(); ++i) std::printf(" | %.0f (%.3f)", r[i], r[i] / r[0]);
   std::printf(" |\n");
   std::fflush(stdout);
-  log_ratios.push_back(std::log(r[1] / r[0]));
+  ratios.add(x.form == 'g' ? "with bias and GELU" : "plain", r[1] / r[0]);
 }
 
 void measure_matmul(CudaDevice& gpu, const Options& o) {
@@ -246,18 +239,23 @@ void measure_matmul(CudaDevice& gpu, const Options& o) {
   std::printf("\n|---|---|---|---|---|---|---|");
   for (size_t i = 0; i < o.tries.size(); ++i) std::printf("---|");
   std::printf("\n");
-  std::map<std::string, std::vector<double>> log_ratios;  // by kind: plain forms, fused
+  Ratios ratios;
   for (const std::string& shape : split(o.shapes))
     for (const std::string& form : split(o.forms))
-      measure(gpu, lt, Case(gpu, shape_of(shape), form[0]), o,
-              log_ratios[form == "g" ? "with bias and GELU" : "plain"]);
-  for (const auto& entry : log_ratios) {
-    double sum = 0;
-    for (const double r : entry.second) sum += r;
-    std::printf("%s: geometric mean of %zu ratios %.3f, least %.3f\n", entry.first.c_str(),
-                entry.second.size(), std::exp(sum / double(entry.second.size())),
-                std::exp(*std::min_element(entry.second.begin(), entry.second.end())));
-  }
+      measure(gpu, lt, Case(gpu, shape_of(shape), form[0]), o, ratios);
+  ratios.print();
+}
+
+void measure_both_attentions(CudaDevice& gpu, const Options& o) {
+  if (o.heads == "none" && o.backward_heads == "none") return;
+  Cudnn cudnn;
+  const bool found = cudnn.load(o.cudnn, gpu.stream());
+  if (!found) std::printf("\nno cuDNN: %s\n", ::dlerror());
+  const Cudnn* peer = found ? &cudnn : nullptr;
+  if (o.heads != "none")
+    measure_attention(gpu, peer, numbers(o.heads), numbers(o.chunks), o.rounds);
+  if (o.backward_heads != "none")
+    measure_attention_backward(gpu, peer, numbers(o.backward_heads), o.rounds);
 }
 
 int main_checked(int argc, char** argv) {
@@ -275,9 +273,7 @@ int main_checked(int argc, char** argv) {
       "into f32, g bias and GELU\n",
       gpu.description().c_str(), WEFT_COMMIT);
   if (o.shapes != "none") measure_matmul(gpu, o);
-  if (o.heads != "none") measure_attention(gpu, numbers(o.heads), numbers(o.chunks), o.rounds);
-  if (o.backward_heads != "none")
-    measure_attention_backward(gpu, numbers(o.backward_heads), o.rounds);
+  measure_both_attentions(gpu, o);
   if (o.decode) measure_paged(gpu, o.rounds);
   if (o.skinny) measure_skinny(gpu, o.rounds, o.skinny_tries, changed_skinny);
   return 0;
