@@ -19,6 +19,7 @@ struct Worker {
   u32 weights[scores / 2], slopes[scores / 2];  // bf16, in the layout of operand A
   Stage place;
   Pair turn;
+  u32 turns = 0;  // bit i: the phase of turn_come + i
 
   INLINE Worker(const Places& places, const BackwardArguments& arguments, int g)
       : at(places), p(arguments), group(g), lane(threadIdx.x % 32), warp(threadIdx.x % 128 / 32) {}

@@ -153,7 +153,7 @@ INLINE void add_sums(const Places& at, const BackwardArguments& p, int place) {
       const bool last = keys == first_key_tile(p, tile, s, m);
       while (load_relaxed(p.added + block) < before) __nanosleep(20);
       load_acquire(p.added + block);
-      barrier_arrive(at.barrier(turn_come + place));
+      if (last) barrier_arrive(at.barrier(turn_come + place));
       barrier_wait(at.barrier(sum_full + place), phase);
       if (!last) {
         fence_async();

@@ -38,7 +38,8 @@ INLINE void add_to_queries(float (&d)[query_sums], int head, int m) {
     for (int i = 0; i < query_sums; i += 4) store_four(sum_place(turn.stage) + i * 128, d + i);
     publish_to_async();
   } else {
-    barrier_wait(at.barrier(turn_come + turn.stage), turn.phase);
+    barrier_wait(at.barrier(turn_come + turn.stage), turns >> turn.stage & 1);
+    turns ^= 1 << turn.stage;
     const float* from = p.query_sums + block_index(p, tile, head, m) * (query_sum_bytes(s) / 4) +
                         (group * 4 + warp) * (warp_part_bytes(s) / 4) + lane * 4;
     const bool alone = last_key_tile(tile, s, m) == keys;
