@@ -25,9 +25,9 @@ namespace weft::bench {
   X(execute, cudnnBackendExecute, (void*, void*, void*))
 
 struct Cudnn {
-  // From `path`, or the loader's own search when that is empty. False when it is not there.
+  // False when it is not there; dlerror() says why.
   bool load(const std::string& path, CudaStream& stream) {
-    void* library = ::dlopen(path.empty() ? "libcudnn.so.9" : path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+    void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
     if (!library) return false;
 #define WEFT_CUDNN_LOAD(member, symbol, parameters)                        \
   member = reinterpret_cast<int(*) parameters>(::dlsym(library, #symbol)); \
@@ -148,11 +148,9 @@ class Description {
   Description(const Cudnn& lib, Kind kind) : lib_(&lib) {
     lib.ok(lib.make(kind, &raw), format("cudnnBackendCreateDescriptor({})", int(kind)));
   }
-  ~Description() {
-    if (raw) lib_->destroy(raw);
-  }
-  Description(Description&& from) noexcept : raw(from.raw), lib_(from.lib_) { from.raw = nullptr; }
-  Description& operator=(Description&&) = delete;
+  ~Description() { lib_->destroy(raw); }
+  Description(const Description&) = delete;
+  Description& operator=(const Description&) = delete;
   template <class T>
   Description& set(Name name, ValueType type, const T* values, int64_t count) {
     lib_->ok(lib_->set(raw, name, type, count, values), format("cuDNN attribute {}", int(name)));

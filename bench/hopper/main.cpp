@@ -5,9 +5,9 @@
 // Forms: f forward, d input gradient, w weight gradient added into f32, g forward with bias and
 // GELU. Each --try adds a column with the shipped schedule changed in these fields. Then attention
 // of the head sizes in --heads, with the shipped chunk and those of --chunks, and its gradients for
-// those in --backward ("none": not at all), beside cuDNN's, from libcudnn.so.9 or the file that
-// --cudnn names; decode over a paged cache
-// (--decode none) and products with few rows (--skinny none), with --try-skinny as --try.
+// those in --backward ("none": not at all), beside cuDNN's (--cudnn: another file than
+// libcudnn.so.9); decode over a paged cache (--decode none) and products with few rows (--skinny
+// none), with --try-skinny as --try.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -48,7 +48,7 @@ Shape shape_of(const std::string& text) {
 
 struct Options {
   std::string shapes = "0,1,2,3,4,5,6", forms = "f,d,w,g", heads = "64,128", chunks,
-              backward_heads = "64,128", cudnn;
+              backward_heads = "64,128", cudnn = "libcudnn.so.9";
   std::vector<std::string> tries, skinny_tries;
   int rounds = 5;
   bool decode = true, skinny = true;

@@ -33,8 +33,9 @@ class Attention {
 
   Run library() {
     return [this](std::byte* o) {
-      case_.p.o.data = o;
-      weft::kernels::cuda::attention_forward(gpu_.stream(), case_.p);
+      weft::kernels::AttentionForward params = case_.params(0);
+      params.o.data = o;
+      weft::kernels::cuda::attention_forward(gpu_.stream(), params);
     };
   }
   Run three_passes() {
@@ -46,17 +47,19 @@ class Attention {
     return [this, &first, &second, &third](std::byte* o) {
       constexpr int pairs = sequences * heads, blocks = length / 32;
       weft::CudaStream& stream = gpu_.stream();
+      const auto& rows = case_.of(0);
       std::byte* x = scores_->data();
-      launch(stream, first, 1024, blocks, blocks, pairs, case_.q->data(), case_.k->data(), x);
+      launch(stream, first, 1024, blocks, blocks, pairs, rows.q->data(), rows.k->data(), x);
       launch(stream, second, 32, length, pairs, 1, x);
-      launch(stream, third, head_dim, length, pairs, 1, x, case_.v->data(), o);
+      launch(stream, third, head_dim, length, pairs, 1, x, rows.v->data(), o);
     };
   }
   Run online() {
     const CudaKernel& kernel = load(gpu_, attention_kernels[3]);
     return [this, &kernel](std::byte* o) {
+      const auto& rows = case_.of(0);
       launch(gpu_.stream(), kernel, online_threads, length / tile_queries, heads, sequences,
-             case_.q->data(), case_.k->data(), case_.v->data(), o);
+             rows.q->data(), rows.k->data(), rows.v->data(), o);
     };
   }
   Run run(int step) { return step == 0 ? three_passes() : step == 1 ? online() : library(); }
