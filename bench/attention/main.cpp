@@ -210,6 +210,7 @@ void run_all(int threads) {
 }  // namespace weft
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was measured is seen though the rest is not
   int threads = 0;
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--quick")) weft::quick = true;
