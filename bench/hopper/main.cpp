@@ -121,7 +121,8 @@ MatmulSchedule changed(MatmulSchedule s, const std::string& changes) {
   set_fields({{"tile_m", &s.tile_m},
               {"tile_n", &s.tile_n},
               {"stages", &s.stages},
-              {"cluster", &s.cluster},
+              {"cluster_m", &s.cluster_m},
+              {"cluster_n", &s.cluster_n},
               {"group", &s.group},
               {"store_units", &s.store_units}},
              changes);

@@ -22,10 +22,16 @@ struct MatmulOperand {
 };
 
 // C[b][i][j] = sum over l of A[b][i][l] B[b][l][j], 0 <= i < m, j < n, l < k, then, each step
-// rounding to `out`: v = sum + bias (added in f32); slope = activation'(v), v = activation(v);
-// v = v + residual; C = v. Of a gradient: v = sum; v = v slope; C = v.
+// rounding to `out`: v = scale sum + bias (in f32); slope = activation'(v), v = activation(v);
+// v = v + residual; C = v. Of a gradient: v = scale sum; v = v slope; C = v.
+//
+// SwiGLU (on the GPU), h = silu(gate) up, as one product with gate's weights and then up's: columns
+// j < n / 2 of B are gates, the others ups. C has n / 2 columns, slope n: the derivatives of h by
+// gate, up silu'(gate), and then those by up, silu(gate). Its gradient, from that of h (n columns):
+// C and slope have 2 n columns, C = [v slope, v slope of the other half], as the products with both
+// weights and with x take it.
 struct Matmul {
-  enum Activation { none, gelu_tanh, times_slope };
+  enum Activation { none, gelu_tanh, times_slope, swiglu, swiglu_gradient };
 
   int64_t batch = 1, m = 0, n = 0, k = 0;
   DType in = DType::bf16;   // of A, B and bias: bf16 or f32; f64 through ref
@@ -35,9 +41,11 @@ struct Matmul {
   void* c = nullptr;        // m rows, n columns
   int64_t c_row_stride = 0, c_batch_stride = 0;
   bool accumulate = false;     // the sum starts from C; only with out = accumulator(in)
+  float scale = 1;             // of the sum over l; on the CPU 1
   const void* bias = nullptr;  // [n], or null
   Activation activation = none;
-  void* slope = nullptr;           // C's strides, or null: not wanted; times_slope reads it
+  void* slope = nullptr;           // C's strides, or null: not wanted; gradients read it
+  int64_t slope_row_stride = 0;    // of SwiGLU's, whose rows are not as long as C's
   const void* residual = nullptr;  // m rows, n columns, or null
   int64_t residual_row_stride = 0, residual_batch_stride = 0;
   void* scratch = nullptr;  // matmul_scratch_bytes; ref needs none

@@ -20,6 +20,8 @@ void check(const Matmul& p) {
              dtype_name(p.out));
   WEFT_CHECK(!p.accumulate || p.out == DType::f32, "out {}", dtype_name(p.out));
   WEFT_CHECK(!p.a.packed);
+  WEFT_CHECK(p.scale == 1 && p.activation <= Matmul::times_slope, "scale {} activation {}", p.scale,
+             int(p.activation));
   WEFT_CHECK(p.activation != Matmul::none || !p.slope);
   WEFT_CHECK(p.activation != Matmul::times_slope || (p.slope && !p.bias && !p.residual));
   WEFT_CHECK(p.a.col_stride == 1 || p.a.row_stride == 1 || p.k <= 1 || p.m <= 1,

@@ -8,11 +8,12 @@
 // device, the batch or the schedule.
 //
 // Rows of C and of slope are written in granules of 16 bytes: up to 7 elements behind the
-// n-th of a row are overwritten (the copy engine's doing).
+// last of a row are overwritten (the copy engine's doing).
 //
 // Pointers are device pointers. What the hardware or this kernel cannot take throws Error(user)
 // before anything is launched: other types than bf16 and f16 (results also f32), packed operands,
-// an epilogue after a sum that is added to C, an address or a row that is no multiple of 16 bytes.
+// an epilogue after a sum that is added to C, an address or a row that is no multiple of 16 bytes;
+// of SwiGLU halves of rows that are none, batches and residuals.
 #pragma once
 #include "weft/device/cuda/cuda_device.h"
 #include "weft/kernels/cuda/matmul_tiles.h"
@@ -26,6 +27,8 @@ namespace weft::kernels::cuda {
 double matmul_seconds(const Matmul& params, const MatmulSchedule& schedule, int multiprocessors);
 // The schedule whose estimate is least, of the few that are worth it.
 MatmulSchedule matmul_schedule(const Matmul& params, int multiprocessors);
+// All that there are, the least estimate first: for who measures them.
+std::vector<MatmulSchedule> matmul_candidates(const Matmul& params, int multiprocessors);
 int matmul_slabs(const Matmul& params);
 
 // Bytes of params.scratch on the device; 0 for most.

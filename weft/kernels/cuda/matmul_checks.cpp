@@ -20,14 +20,34 @@ void check_result(const void* data, int64_t row_stride, int64_t batch_stride, co
         matmul_name(p), name, granule, row_stride);
 }
 
+// Where SwiGLU's halves begin: a granule, as rows do.
+void check_swiglu(const Matmul& p, const std::string& name) {
+  const bool gradient = p.activation == Matmul::swiglu_gradient;
+  const int64_t granule = 16 / int64_t(dtype_size(p.out)) * (gradient ? 1 : 2);
+  const int64_t slopes = gradient ? 2 * p.n : p.n;
+  if (p.batch != 1) user_error("{}: swiglu takes one matrix, got {}", name, p.batch);
+  if (p.residual) user_error("{}: swiglu takes no residual", name);
+  if (p.n % granule != 0)
+    user_error("{}: expected a multiple of {} columns for {}, got {}", name, granule,
+               gradient ? "swiglu's gradient" : "swiglu's gates and ups", p.n);
+  if (p.slope && p.slope_row_stride < slopes)
+    user_error("{}: expected rows of swiglu's slope to be at least {} apart, got {}", name, slopes,
+               p.slope_row_stride);
+}
+
 void check_epilogue(const Matmul& p, const std::string& name) {
   const MatmulEpilogue e = epilogue_of(p);
+  const bool gradient = e.times_slope || e.swiglu_gradient;
   if (p.accumulate && e != MatmulEpilogue())
     user_error("{}: a sum that is added to C takes no bias, activation or residual", name);
-  if (e.times_slope && !p.slope) user_error("{}: times_slope wants a slope", name);
-  if (e.times_slope && (e.bias || e.residual))
-    user_error("{}: times_slope takes no bias and no residual", name);
-  if (p.slope) check_result(p.slope, p.c_row_stride, p.c_batch_stride, p, "slope");
+  if (gradient && !p.slope)
+    user_error("{}: {} wants a slope", name, e.times_slope ? "times_slope" : "swiglu_gradient");
+  if (gradient && (e.bias || e.residual))
+    user_error("{}: a gradient takes no bias and no residual", name);
+  if (is_swiglu(e)) check_swiglu(p, name);
+  if (p.slope)
+    check_result(p.slope, is_swiglu(e) ? p.slope_row_stride : p.c_row_stride, p.c_batch_stride, p,
+                 "slope");
   if (p.residual)
     check_result(p.residual, p.residual_row_stride, p.residual_batch_stride, p, "residual");
 }
@@ -47,14 +67,17 @@ MatmulEpilogue epilogue_of(const Matmul& p) {
   MatmulEpilogue e;
   e.bias = p.bias != nullptr;
   e.gelu = p.activation == Matmul::gelu_tanh;
-  e.keep_slope = e.gelu && p.slope;
+  e.swiglu = p.activation == Matmul::swiglu;
+  e.keep_slope = (e.gelu || e.swiglu) && p.slope;
   e.times_slope = p.activation == Matmul::times_slope;
+  e.swiglu_gradient = p.activation == Matmul::swiglu_gradient;
   e.residual = p.residual != nullptr;
   return e;
 }
 
 std::string epilogue_text(const MatmulEpilogue& e) {
-  return format("{{{}, {}, {}, {}, {}}}", e.bias, e.gelu, e.keep_slope, e.times_slope, e.residual);
+  return format("{{{}, {}, {}, {}, {}, {}, {}}}", e.bias, e.gelu, e.keep_slope, e.times_slope,
+                e.residual, e.swiglu, e.swiglu_gradient);
 }
 
 void check_matmul(const Matmul& p) {
@@ -77,12 +100,8 @@ MatmulArguments matmul_arguments(const Matmul& p) {
   a.a_matrices = p.a.batch_stride == 0 ? 1 : a.batch;
   a.b_matrices = p.b.batch_stride == 0 ? 1 : a.batch;
   a.progress = static_cast<int*>(p.scratch);
+  a.scale = p.scale;
   a.bias = p.bias;
-  a.slope = p.slope;
-  a.c_row_stride = p.c_row_stride, a.c_batch_stride = p.c_batch_stride;
-  a.residual = p.residual;
-  a.residual_row_stride = p.residual_row_stride;
-  a.residual_batch_stride = p.residual_batch_stride;
   return a;
 }
 

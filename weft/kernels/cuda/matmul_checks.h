@@ -14,7 +14,8 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) {
 }
 // Tiles of a whole cluster, of one matrix of the batch.
 inline int64_t cluster_tiles(const Matmul& p, const MatmulSchedule& s) {
-  return ceil_div(p.m, int64_t(s.tile_m) * s.cluster) * ceil_div(p.n, s.tile_n);
+  return ceil_div(p.m, int64_t(s.tile_m) * s.cluster_m) *
+         ceil_div(p.n, int64_t(s.tile_n) * s.cluster_n);
 }
 std::string matmul_name(const Matmul& params);
 weft::cuda::Element element_of(DType type);

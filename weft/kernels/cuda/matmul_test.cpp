@@ -1,6 +1,7 @@
 // The GPU's matrix product: what the host can check of tiles and layout, and results on a GPU.
 #include "weft/kernels/cuda/matmul.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 
 #include "tests/expect_error.h"
 #include "weft/kernels/cuda/layout.h"
+#include "weft/kernels/cuda/matmul_checks.h"
 #include "weft/kernels/cuda/matmul_testing.h"
 
 namespace weft::kernels::cuda {
@@ -73,21 +75,25 @@ TEST(CudaLayout, DescriptorFields) {
 TEST(CudaMatmulSchedules, TheEstimateRanksAsMeasured) {
   struct Best {
     int64_t m, n, k;
-    int tile_n, cluster;
+    int tile_m, tile_n, cluster_m, cluster_n;
   };
   for (const Best& best :
-       {Best{128, 4096, 4096, 64, 1}, Best{128, 4096, 14336, 64, 1}, Best{128, 14336, 4096, 128, 1},
-        Best{256, 4096, 4096, 64, 2}, Best{512, 4096, 4096, 128, 2}, Best{4096, 4096, 4096, 128, 2},
-        Best{8192, 4096, 14336, 128, 2}, Best{8192, 8192, 8192, 192, 2},
-        Best{65536, 2304, 768, 192, 2}}) {
+       {Best{96, 4096, 14336, 64, 64, 1, 2}, Best{128, 4096, 4096, 64, 64, 1, 2},
+        Best{128, 14336, 4096, 128, 128, 1, 1}, Best{192, 4096, 4096, 64, 128, 2, 1},
+        Best{192, 14336, 4096, 192, 128, 1, 1}, Best{256, 4096, 14336, 64, 128, 2, 1},
+        Best{512, 4096, 4096, 128, 128, 2, 1}, Best{4096, 4096, 4096, 128, 128, 2, 1},
+        Best{8192, 4096, 14336, 128, 128, 2, 1}, Best{8192, 8192, 8192, 128, 192, 2, 1},
+        Best{65536, 2304, 768, 128, 192, 2, 1}}) {
     Matmul p;
     p.m = best.m, p.n = best.n, p.k = best.k;
     p.a.row_stride = p.b.col_stride = p.k, p.b.row_stride = 1;
     MatmulSchedule s = matmul_schedule(p, 132);
-    EXPECT_EQ(s.tile_n, best.tile_n) << best.m << " " << best.n << " " << best.k;
-    EXPECT_EQ(s.cluster, best.cluster) << best.m << " " << best.n << " " << best.k;
-    p.residual = &p;  // takes the registers of wide tiles
-    EXPECT_LT(matmul_schedule(p, 132).tile_n, 192);
+    EXPECT_EQ((std::array{s.tile_m, s.tile_n, s.cluster_m, s.cluster_n}),
+              (std::array{best.tile_m, best.tile_n, best.cluster_m, best.cluster_n}))
+        << best.m << " " << best.n << " " << best.k;
+    p.residual = &p;  // takes the registers of full tiles
+    s = matmul_schedule(p, 132);
+    EXPECT_LT(s.tile_m * s.tile_n, 128 * 192);
   }
 }
 
@@ -133,13 +139,27 @@ TEST_F(CudaMatmul, BitsOfSumsInSlabsDoNotDependOnTheSchedule) {
 // What a product is followed by in training and serving.
 template <class T>
 std::vector<Product<T>> with_epilogues(const Product<T>& plain) {
-  std::vector<Product<T>> all(6, plain);
+  std::vector<Product<T>> all(9, plain);
   all[0].bias = true;
   all[1].bias = all[1].gelu = true;
   all[2].bias = all[2].keep = all[2].gelu = true;
   all[3].times = true;
   all[4].residual = true;
   all[5].bias = all[5].residual = true;
+  all[6].scale = 0.3f, all[6].bias = true;
+  all[7].scale = -2, all[7].times = true;
+  all[8].scale = 0.125f;
+  return all;
+}
+
+// Gates and ups take what they have in front of n columns, the gradient as it is.
+template <class T>
+std::vector<Product<T>> with_swiglu(const Product<T>& plain) {
+  std::vector<Product<T>> all(4, plain);
+  all[0].swiglu = true;
+  all[1].swiglu = all[1].keep = true;
+  all[2].swiglu = all[2].keep = all[2].bias = true, all[2].scale = 0.5f;
+  all[3].swiglu_gradient = true;
   return all;
 }
 
@@ -150,6 +170,41 @@ TEST_F(CudaMatmul, EpiloguesEqualTheReference) {
     expect_right<float>(*gpu_, x);
   }
   for (const Case& x : with_epilogues(Case{129, 1, 40, false, true})) expect_right<bf16>(*gpu_, x);
+}
+
+TEST_F(CudaMatmul, SwigluAndItsGradientEqualTheReference) {
+  for (const auto& [m, n, k] :
+       {std::array<int64_t, 3>{333, 528, 200}, {129, 16, 40}, {1, 144, 7}, {260, 256, 129}})
+    for (const bool turned : {false, true})
+      for (Case x : with_swiglu(Case{m, n, k, false, turned})) {
+        expect_right<bf16>(*gpu_, x);
+        x.f32 = true;
+        expect_right<float>(*gpu_, x);
+      }
+  for (const Product<f16>& x : with_swiglu(Product<f16>{130, 272, 100}))
+    expect_right<f16>(*gpu_, x);
+}
+
+// Slopes are derivatives: in f32, beside differences of results whose biases differ.
+TEST_F(CudaMatmul, SwigluKeepsItsDerivatives) {
+  constexpr int64_t k = 16, half = 8;
+  Case x{3, 2 * half, k};
+  x.swiglu = x.keep = x.f32 = x.bias = true;
+  x.fill(23);
+  const Result<float> at = on_gpu<float>(*gpu_, x);
+  for (int64_t j = 0; j < x.n; ++j) {
+    Case up = x, down = x;
+    constexpr float step = 1.0f / 64;  // in bf16 too
+    up.bias_values[size_t(j)] = bf16(1 + step), down.bias_values[size_t(j)] = bf16(1 - step);
+    Case middle = x;
+    middle.bias_values[size_t(j)] = bf16(1.0f);
+    const auto slope = on_gpu<float>(*gpu_, middle).slope;
+    const auto high = on_gpu<float>(*gpu_, up).c, low = on_gpu<float>(*gpu_, down).c;
+    for (int64_t i = 0; i < x.m; ++i) {
+      const size_t c = size_t(i * c_row(half) + j % half);
+      EXPECT_NEAR((high[c] - low[c]) / (2 * step), slope[size_t(i * c_row(x.n) + j)], 2e-3) << j;
+    }
+  }
 }
 
 TEST_F(CudaMatmul, BatchesEqualTheReference) {
@@ -181,32 +236,56 @@ TEST_F(CudaMatmul, HalfPrecisionEqualsTheReference) {
   }
 }
 
+// A schedule for the same product with another tile and cluster; little staging, a short ring.
+MatmulSchedule scheduled(const Case& x, int tile_m, int tile_n, int cluster_m, int cluster_n) {
+  MatmulSchedule s;
+  s.tile_m = tile_m, s.tile_n = tile_n, s.cluster_m = cluster_m, s.cluster_n = cluster_n;
+  s.a_turned = x.a_turned, s.b_turned = x.b_turned;
+  s.epilogue = {x.bias, x.gelu, x.keep, x.times, x.residual, x.swiglu, x.swiglu_gradient};
+  s.stages = std::min(4, ring_stages(s));
+  return s;
+}
+
+template <class T>
+void expect_same_start(const std::vector<T>& part, const std::vector<T>& whole,
+                       const std::string& name) {
+  EXPECT_EQ(std::memcmp(part.data(), whole.data(), part.size() * sizeof(T)), 0) << name;
+}
+
 // A row of C has the same bits alone and in any batch, with any tile and cluster.
 TEST_F(CudaMatmul, BitsDoNotDependOnTheBatchOrTheSchedule) {
-  Case plain{1000, 520, 777};
+  const Case plain{1000, 528, 777};
   std::vector<Case> all = with_epilogues(plain);
-  all.push_back(plain);
+  for (const Case& x : with_swiglu(plain)) all.push_back(x);
   for (Case& x : all) {
     x.fill(7);
     const Result<bf16> whole = on_gpu<bf16>(*gpu_, x);
     for (const int64_t rows : {1, 64, 130, 999}) {
       Case some = x;
       some.m = rows;
-      some.start.resize(size_t(rows * c_row(x.n)));
-      const std::vector<bf16> part = on_gpu<bf16>(*gpu_, some).c;
-      EXPECT_EQ(std::memcmp(part.data(), whole.c.data(), part.size() * sizeof(bf16)), 0)
-          << some.name();
+      some.start.resize(size_t(some.c_size())), some.slopes.resize(size_t(some.slope_size()));
+      const Result<bf16> part = on_gpu<bf16>(*gpu_, some);
+      expect_same_start(part.c, whole.c, some.name());
+      expect_same_start(part.slope, whole.slope, some.name());
     }
-    const bool fused = x.name() != plain.name();
-    for (const int tile_n : {64, 128, 192})
-      for (const int cluster : {1, 2}) {
-        if (fused && (tile_n > 64 || cluster > 1)) continue;
-        MatmulSchedule s;
-        s.tile_n = tile_n, s.cluster = cluster;
-        s.epilogue = {x.bias, x.gelu, x.keep, x.times, x.residual};
-        const Result<bf16> other = on_gpu<bf16>(*gpu_, x, &s);
-        EXPECT_TRUE(same_bits(other.c, whole.c)) << x.name() << " " << tile_n << " " << cluster;
-        EXPECT_TRUE(same_bits(other.slope, whole.slope)) << x.name();
+    const MatmulSchedule other = scheduled(x, 64, x.swiglu ? 128 : 64, 2, 2);
+    const Result<bf16> again = on_gpu<bf16>(*gpu_, x, &other);
+    EXPECT_TRUE(same_bits(again.c, whole.c)) << x.name();
+    EXPECT_TRUE(same_bits(again.slope, whole.slope)) << x.name();
+  }
+}
+
+TEST_F(CudaMatmul, BitsDoNotDependOnTheTileOrTheCluster) {
+  for (const bool turned : {false, true}) {
+    Case x{1000, 520, 777, turned, turned};
+    x.fill(8);
+    const std::vector<bf16> whole = on_gpu<bf16>(*gpu_, x).c;
+    for (const auto& [tile_m, tile_n] :
+         {std::pair{64, 64}, {64, 256}, {128, 64}, {128, 192}, {192, 128}})
+      for (const auto& [cluster_m, cluster_n] : {std::pair{1, 1}, {2, 1}, {1, 2}, {4, 1}, {2, 2}}) {
+        const MatmulSchedule s = scheduled(x, tile_m, tile_n, cluster_m, cluster_n);
+        EXPECT_TRUE(same_bits(on_gpu<bf16>(*gpu_, x, &s).c, whole))
+            << x.name() << " " << tile_m << "x" << tile_n << " " << cluster_m << "x" << cluster_n;
       }
   }
 }
@@ -242,12 +321,15 @@ void expect_same_rows(CudaDevice& gpu, const Product<T>& all, const Result<T>& w
     const Result<T> got =
         computed<T>(gpu, some, [&](const Matmul& p) { skinny_matmul(gpu.stream(), p, constant); });
     for (int64_t i = 0; i < rows; ++i) {
-      const size_t at = size_t(i * c_row(all.n)), bytes = size_t(all.n) * sizeof(T);
-      ASSERT_EQ(std::memcmp(&got.c[at], &whole.c[at], bytes), 0) << some.name() << ", row " << i;
-      ASSERT_EQ(std::memcmp(&got.slope[at], &whole.slope[at], bytes), 0)
+      const auto same = [&](const auto& a, const auto& b, int64_t columns) {
+        const size_t at = size_t(i * c_row(columns));
+        return std::memcmp(&a[at], &b[at], size_t(columns) * sizeof(T)) == 0;
+      };
+      ASSERT_TRUE(same(got.c, whole.c, all.c_columns())) << some.name() << ", row " << i;
+      ASSERT_TRUE(same(got.slope, whole.slope, all.slope_columns()))
           << some.name() << ", row " << i;
     }
-    for (size_t i = size_t(rows * c_row(all.n)); i < got.c.size(); ++i)
+    for (size_t i = size_t(some.c_size()); i < got.c.size(); ++i)
       ASSERT_TRUE(std::isnan(float(got.c[i]))) << some.name() << ": wrote outside of C";
   }
 }
@@ -267,7 +349,15 @@ TEST_F(CudaMatmul, FewRowsHaveTheBitsOfMany) {
       for (const int64_t rows : {1, 8, 9, 16, 17, 32, 33, 64})
         expect_same_rows(*gpu_, all, whole, rows);
     }
-  for (Case& x : with_epilogues(Case{100, 521, 300})) {
+}
+
+TEST_F(CudaMatmul, FewRowsFusedHaveTheBitsOfMany) {
+  std::vector<Case> fused = with_epilogues(Case{100, 521, 300});
+  for (const Case& x : with_swiglu(Case{100, 528, 300}))
+    if (!x.swiglu_gradient) fused.push_back(x);
+  fused.push_back(fused.back()),
+      fused.back().n = 16384;  // 128 of W a CTA, where the others have 32
+  for (Case& x : fused) {
     x.fill(17);
     expect_same_rows(*gpu_, x, on_gpu<bf16>(*gpu_, x), 9);
   }
@@ -320,6 +410,25 @@ TEST_F(CudaMatmul, WhatItCannotTakeIsRefusedByName) {
   p = x.params();
   p.residual = bytes->data() + 2;
   EXPECT_ERROR(user, "residual must lie", matmul(gpu_->stream(), p));
+}
+
+TEST(CudaMatmulChecks, SwigluSaysWhatItExpected) {
+  Case x{16, 24, 16};
+  x.swiglu = true;
+  Matmul p = x.params();
+  EXPECT_ERROR(user, "expected a multiple of 16 columns for swiglu's gates and ups, got 24",
+               check_matmul(p));
+  p.n = 32, p.batch = 3;
+  EXPECT_ERROR(user, "takes one matrix, got 3", check_matmul(p));
+  p.batch = 1, p.residual = &x;
+  EXPECT_ERROR(user, "no residual", check_matmul(p));
+  p.residual = nullptr, p.slope = &p.slope, p.slope_row_stride = 16;
+  EXPECT_ERROR(user, "at least 32 apart, got 16", check_matmul(p));
+  p.activation = Matmul::swiglu_gradient, p.slope_row_stride = 64;
+  p.n = 20;
+  EXPECT_ERROR(user, "multiple of 8 columns for swiglu's gradient, got 20", check_matmul(p));
+  p.slope = nullptr;
+  EXPECT_ERROR(user, "swiglu_gradient wants a slope", check_matmul(p));
 }
 
 }  // namespace

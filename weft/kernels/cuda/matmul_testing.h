@@ -19,20 +19,25 @@ constexpr int64_t c_row(int64_t n) {
   return round8(n) + 8;
 }
 
-// Operands of type T; rows are padded to multiples of 8 elements.
+// Operands of type T; rows are padded to multiples of 8 elements. Of SwiGLU slope's rows are as
+// long as those of C of its gradient.
 template <class T>
 struct Product {
   int64_t m, n, k;
   bool a_turned = false, b_turned = false, f32 = false, add = false, bias = false, gelu = false;
-  bool keep = false, times = false, residual = false;
+  bool keep = false, times = false, residual = false, swiglu = false, swiglu_gradient = false;
+  float scale = 1;
   int64_t batch = 1;
   bool one_b = false;  // for all of the batch
   std::vector<T> a{}, b{}, bias_values{};
-  std::vector<float> start{}, beside{};  // C and slope before; the residual
+  std::vector<float> start{}, slopes{}, beside{};  // C and slope before; the residual
 
   int64_t a_size() const { return a_turned ? k * round8(m) : m * round8(k); }
   int64_t b_size() const { return b_turned ? k * round8(n) : n * round8(k); }
-  int64_t c_size() const { return m * c_row(n); }
+  int64_t c_columns() const { return swiglu ? n / 2 : swiglu_gradient ? 2 * n : n; }
+  int64_t slope_columns() const { return swiglu ? n : c_columns(); }
+  int64_t c_size() const { return m * c_row(c_columns()); }
+  int64_t slope_size() const { return m * c_row(slope_columns()); }
   int64_t residual_row() const { return c_row(n) + 16; }
 
   void fill(int seed) {
@@ -41,6 +46,7 @@ struct Product {
     b = normal<T>((one_b ? 1 : batch) * b_size(), uint64_t(seed) + 1);
     bias_values = normal<T>(n, uint64_t(seed) + 2);
     start = normal<float>(batch * c_size(), uint64_t(seed) + 3);
+    slopes = normal<float>(batch * slope_size(), uint64_t(seed) + 5);
     beside = normal<float>(batch * m * residual_row(), uint64_t(seed) + 4);
   }
   // Without the pointers to what lies beside A and B.
@@ -55,21 +61,28 @@ struct Product {
     (b_turned ? p.b.row_stride : p.b.col_stride) = round8(b_turned ? n : k);
     (b_turned ? p.b.col_stride : p.b.row_stride) = 1;
     p.a.batch_stride = a_size(), p.b.batch_stride = one_b ? 0 : b_size();
-    p.c_row_stride = c_row(n), p.c_batch_stride = c_size();
+    p.c_row_stride = c_row(c_columns()), p.c_batch_stride = c_size();
+    p.slope_row_stride = c_row(slope_columns());
+    p.scale = scale;
     p.residual_row_stride = residual_row(), p.residual_batch_stride = m * residual_row();
     p.accumulate = add;
-    p.activation = times ? Matmul::times_slope : gelu ? Matmul::gelu_tanh : Matmul::none;
+    p.activation = times             ? Matmul::times_slope
+                   : gelu            ? Matmul::gelu_tanh
+                   : swiglu          ? Matmul::swiglu
+                   : swiglu_gradient ? Matmul::swiglu_gradient
+                                     : Matmul::none;
     return p;
   }
   std::string name() const {
     std::string text = format("{} {}x{}x{}x{}", dtype_name(dtype_of<T>::value), batch, m, n, k);
     const std::pair<bool, const char*> parts[] = {
-        {a_turned, " A turned"}, {b_turned, " B turned"}, {f32, " f32"},   {add, " add"},
-        {bias, " bias"},         {keep, " slope"},        {gelu, " gelu"}, {times, " times slope"},
-        {residual, " residual"}, {one_b, " one B"}};
+        {a_turned, " A turned"}, {b_turned, " B turned"}, {f32, " f32"},
+        {add, " add"},           {bias, " bias"},         {keep, " slope"},
+        {gelu, " gelu"},         {times, " times slope"}, {residual, " residual"},
+        {one_b, " one B"},       {swiglu, " swiglu"},     {swiglu_gradient, " swiglu gradient"}};
     for (const auto& [there, word] : parts)
       if (there) text += word;
-    return text;
+    return scale == 1 ? text : text + format(" scale {}", scale);
   }
 };
 
@@ -89,20 +102,21 @@ std::vector<Out> converted(const std::vector<float>& values) {
 // so is slope where it is not read.
 template <class Out, class T, class Run>
 Result<Out> computed(CudaDevice& gpu, const Product<T>& x, Run&& run) {
-  std::vector<Out> poison(x.start.size());
+  const bool reads_slope = x.times || x.swiglu_gradient;
+  std::vector<Out> poison(std::max(x.start.size(), x.slopes.size()));
   std::memset(static_cast<void*>(poison.data()), 0xff, poison.size() * sizeof(Out));
   const std::vector<Out> start = converted<Out>(x.start);
   const BufferPtr a = upload(gpu, x.a), b = upload(gpu, x.b), bias = upload(gpu, x.bias_values),
                   c = upload(gpu, x.add ? start : poison),
-                  pre = upload(gpu, x.times ? start : poison),
+                  pre = upload(gpu, reads_slope ? converted<Out>(x.slopes) : poison),
                   residual = upload(gpu, converted<Out>(x.beside));
   Matmul p = x.params();
   p.a.data = a->data(), p.b.data = b->data(), p.c = c->data();
   if (x.bias) p.bias = bias->data();
-  if (x.keep || x.times) p.slope = pre->data();
+  if (x.keep || reads_slope) p.slope = pre->data();
   if (x.residual) p.residual = residual->data();
   run(p);
-  return {download<Out>(gpu, c, start.size()), download<Out>(gpu, pre, start.size())};
+  return {download<Out>(gpu, c, start.size()), download<Out>(gpu, pre, x.slopes.size())};
 }
 
 template <class Out, class T>
@@ -127,29 +141,31 @@ Result<double> wanted(const Product<T>& x) {
   const std::vector<double> a = wide(x.a), b = wide(x.b), bias = wide(x.bias_values),
                             residual = wide(converted<Out>(x.beside));
   Result<double> r;
-  r.c = r.slope = wide(converted<Out>(x.start));
+  r.c = wide(converted<Out>(x.start)), r.slope = wide(converted<Out>(x.slopes));
   Matmul p = x.params();
   p.in = p.out = DType::f64;
   p.a.data = a.data(), p.b.data = b.data(), p.c = r.c.data();
   if (x.bias) p.bias = bias.data();
-  if (x.keep || x.times) p.slope = r.slope.data();
+  if (x.keep || x.times || x.swiglu_gradient) p.slope = r.slope.data();
   if (x.residual) p.residual = residual.data();
   ref::matmul<double>(p);
   return r;
 }
 
-// |got - want| / |want| over the elements of C, and that nothing was written beside its granules.
+// |got - want| / |want| over the elements of C or slope, whose rows are `columns` long, and that
+// nothing was written beside their granules.
 template <class Out, class T>
-double error_of(const Product<T>& x, const std::vector<Out>& got, const std::vector<double>& want) {
+double error_of(const Product<T>& x, int64_t columns, const std::vector<Out>& got,
+                const std::vector<double>& want) {
   double difference = 0, size = 0;
   for (int64_t i = 0; i < x.batch * x.m; ++i)
-    for (int64_t j = 0; j < c_row(x.n); ++j) {
-      const size_t at = size_t(i * c_row(x.n) + j);
-      if (j >= round8(x.n)) {
+    for (int64_t j = 0; j < c_row(columns); ++j) {
+      const size_t at = size_t(i * c_row(columns) + j);
+      if (j >= round8(columns)) {
         EXPECT_TRUE(x.add ? float(got[at]) == x.start[at] : std::isnan(float(got[at])))
             << x.name() << ": wrote outside of C";
       }
-      if (j >= x.n) continue;
+      if (j >= columns) continue;
       difference += std::pow(double(float(got[at])) - want[at], 2);
       size += std::pow(want[at], 2);
     }
@@ -161,12 +177,14 @@ void expect_right(CudaDevice& gpu, Product<T> x) {
   x.fill(int(x.m * 3 + x.n * 5 + x.k));
   const Result<Out> got = on_gpu<Out>(gpu, x), again = on_gpu<Out>(gpu, x);
   const Result<double> want = wanted<Out>(x);
-  const double limit = std::is_same_v<Out, bf16>  ? 3e-3
-                       : std::is_same_v<Out, f16> ? 5e-4
-                                                  : 2e-6 * std::sqrt(double(x.k)) + 1e-6;
-  EXPECT_LT(error_of(x, got.c, want.c), limit) << x.name();
+  // A rounding to bf16 is 1.7e-3; SwiGLU rounds gate and up before.
+  const double wider = x.swiglu ? 5.0 / 3 : 1;
+  const double limit = wider * (std::is_same_v<Out, bf16>  ? 3e-3
+                                : std::is_same_v<Out, f16> ? 5e-4
+                                                           : 2e-6 * std::sqrt(double(x.k)) + 1e-6);
+  EXPECT_LT(error_of(x, x.c_columns(), got.c, want.c), limit) << x.name();
   if (x.keep) {
-    EXPECT_LT(error_of(x, got.slope, want.slope), limit) << x.name();
+    EXPECT_LT(error_of(x, x.slope_columns(), got.slope, want.slope), limit) << x.name();
   }
   EXPECT_TRUE(same_bits(got.c, again.c)) << x.name() << ": two runs differ";
   EXPECT_TRUE(same_bits(got.slope, again.slope)) << x.name();

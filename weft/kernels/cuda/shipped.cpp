@@ -15,14 +15,16 @@ std::string epilogue_name(const MatmulEpilogue& e) {
                                                 {e.gelu, " gelu"},
                                                 {e.keep_slope, " slope"},
                                                 {e.times_slope, " times slope"},
-                                                {e.residual, " residual"}};
+                                                {e.residual, " residual"},
+                                                {e.swiglu, " swiglu"},
+                                                {e.swiglu_gradient, " swiglu gradient"}};
   for (const auto& [there, word] : parts)
     if (there) name += word;
   return name;
 }
 
 std::string name_of(const MatmulSchedule& s) {
-  return format("matmul {}x{}{}{}{}{}{}", s.tile_m, s.tile_n, s.cluster == 1 ? " alone" : "",
+  return format("matmul {}x{} in {}x{}{}{}{}{}", s.tile_m, s.tile_n, s.cluster_m, s.cluster_n,
                 s.a_turned ? " A turned" : "", s.b_turned ? " B turned" : "",
                 s.accumulate ? " added to f32"
                 : s.f32_out  ? " f32"

@@ -31,10 +31,21 @@ TensorMap row_map(const Matmul& p, const void* data, int64_t rows, int64_t row_s
   return weft::cuda::make_tensor_map(boxes, format("{} of {}", name, matmul_name(p)));
 }
 
+SkinnyResults results_of(const Matmul& p) {
+  using Half = unsigned short;
+  return {static_cast<Half*>(p.c),
+          static_cast<Half*>(p.slope),
+          static_cast<const Half*>(p.residual),
+          p.c_row_stride,
+          p.activation == Matmul::swiglu ? p.slope_row_stride : p.c_row_stride,
+          p.residual_row_stride};
+}
+
 }  // namespace
 
 bool is_skinny(const Matmul& p) {
-  return p.m <= 64 && p.batch == 1 && p.a.col_stride == 1 && p.b.row_stride == 1 && p.out == p.in;
+  return p.m <= 64 && p.batch == 1 && p.a.col_stride == 1 && p.b.row_stride == 1 && p.out == p.in &&
+         p.activation != Matmul::swiglu_gradient;
 }
 
 // As many rows of W as leave a CTA for every multiprocessor of an H200, and all of its memory as
@@ -84,13 +95,13 @@ void skinny_matmul(CudaStream& stream, const Matmul& p, const SkinnySchedule& s,
   WEFT_CHECK(is_skinny(p), "{} is not skinny", matmul_name(p));
   if (p.m == 0 || p.n == 0) return;
   TensorMap a = row_map(p, p.a.data, p.m, p.a.row_stride, int(p.m), "A");
-  TensorMap w = row_map(p, p.b.data, p.n, p.b.col_stride, s.rows, "B");
+  TensorMap w = row_map(p, p.b.data, p.n, p.b.col_stride, result_columns(s), "B");
   MatmulArguments arguments = matmul_arguments(p);
   const CudaKernel& kernel = stream.cuda_device().kernel(
       "skinny " + schedule_text(s), shared_bytes(s), [&] { return skinny_source(s); });
-  void* c = p.c;
+  SkinnyResults results = results_of(p);
   int constant = constant_weights;
-  void* values[] = {&a, &w, &c, &constant, &arguments};
+  void* values[] = {&a, &w, &results, &constant, &arguments};
   kernel.launch(stream, {unsigned(ceil_div(p.n, s.rows)), 1, 1, skinny_threads, true}, values);
 }
 

@@ -16,6 +16,17 @@ struct SkinnySchedule {
   bool operator==(const SkinnySchedule&) const = default;
 };
 
+// Columns of C for the sums of a CTA.
+constexpr int result_columns(const SkinnySchedule& s) {
+  return s.epilogue.swiglu ? s.rows / 2 : s.rows;
+}
+// Where results go and what is read beside the sums; rows a stride of elements apart.
+struct SkinnyResults {
+  unsigned short *c, *slope;
+  const unsigned short* residual;
+  long long c_row_stride, slope_row_stride, residual_row_stride;
+};
+
 constexpr int skinny_threads = 128 + 32;  // one warpgroup multiplies, one warp feeds it
 constexpr int skinny_stage_bytes(const SkinnySchedule& s) {
   return s.boxes * (s.rows + s.a_rows) * 128;

@@ -2,7 +2,7 @@
 // copy engine; two consumer warpgroups take tiles in turn ("ping-pong"), so that one multiplies out
 // of the ring (wgmma m64nNk16, f32 sums in registers) while the other writes its tile, each warp
 // its own rows through a small staging area. Persistent: one CTA a multiprocessor, in clusters that
-// share B by multicast.
+// share what they read by multicast.
 //
 // An element of C is one ascending chain of k16 instructions over k, whatever the tile: its bits
 // depend on k (and the number of slabs, when sums go into f32), never on m, n or the schedule.
@@ -15,13 +15,12 @@ using namespace weft::kernels::cuda;
 // Spliced in by matmul.cpp: `constexpr MatmulSchedule s`, wgmma().
 #include "schedule"
 constexpr bool f32_results = s.f32_out;
+constexpr int blocks = s.tile_m / 64;  // of 64 rows of a tile: 1 to 3
+constexpr int sums = s.tile_n / 2;     // of one thread, in one block
 #include "weft/kernels/cuda/device/matmul_epilogue.cuh"
 #include "weft/kernels/cuda/device/matmul_ring.cuh"
 #include "weft/kernels/cuda/device/matmul_write.cuh"
 #include "wgmma"
-
-constexpr int blocks = s.tile_m / 64;  // of 64 rows of a tile: 1 or 2
-constexpr int sums = s.tile_n / 2;     // of one thread, in one block
 
 // Taking turns: a warpgroup may issue its products when the other has issued all of its own.
 INLINE void await_turn(int group) {
@@ -63,33 +62,10 @@ INLINE void multiply(float (&d)[blocks][sums], const Ring& ring, Walk& walk, con
   release(ring, previous);
 }
 
-// This warp's rows of a tile; pieces of a sum in slabs wait for the slab before them.
-INLINE void write_piece(float (&d)[blocks][sums], u32 staging, const TensorMap* c,
-                        const Piece& piece, int m, int n, int batch, int* done,
-                        const MatmulArguments& p) {
-  const int lane = lane_again();
-  if (p.slabs > 1) {
-    if (lane == 0) {
-      while (load_acquire(done) < piece.slab) {
-      }
-      fence_async();
-    }
-    __syncwarp();
-  }
-  const bool add = s.accumulate || piece.slab > 0;
-  write<0>(d[0], c, staging, m, n, batch, add, p);
-  if constexpr (blocks == 2) write<1>(d[1], c, staging, m + 64, n, batch, add, p);
-  if (p.slabs > 1 && lane == 0) {
-    wait_stores_done();
-    fence_async();
-    store_release(done, piece.slab + 1);
-  }
-}
-
-INLINE void consume(const Ring& ring, Walk walk, u32 staging, const TensorMap* c,
-                    const MatmulArguments& p, u32 rank, int group) {
+// What is read beside the sums comes while they are added up.
+INLINE void consume(const Ring& ring, Walk walk, const Writes& to, Reads reads,
+                    const MatmulArguments& p, int group) {
   const int warp = threadIdx.x / 32 % 4;
-  staging += (group * 4 + warp) * s.store_units * store_unit_bytes;
   Piece piece;
   TileAt tile;
   float d[blocks][sums];
@@ -99,41 +75,50 @@ INLINE void consume(const Ring& ring, Walk walk, u32 staging, const TensorMap* c
       walk.skip(piece.step_end - piece.step_begin);
       continue;
     }
+    const Corner at{first_row(tile) + warp * rows_per_warp, first_column(tile), tile.batch};
+    if (inputs(s.epilogue) > 0 && threadIdx.x % 32 == 0)
+      reads.start(0, 0, at), reads.start(1, 1, at);
+    __syncwarp();
     multiply(d, ring, walk, piece, group);
-    const int m = (tile.m * s.cluster + rank) * s.tile_m + warp * rows_per_warp;
-    int* done = p.progress + (piece.tile * s.cluster + rank) * warps_per_tile + warp;
-    write_piece(d, staging, c, piece, m, tile.n * s.tile_n, tile.batch, done, p);
+    int* done =
+        p.progress + (piece.tile * cluster_size(s) + cluster_rank()) * warps_per_tile + warp;
+    write_piece(d, to, reads, piece, at, done, p);
   }
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }
 
-extern "C" __global__ void __launch_bounds__(block_threads, 1) __cluster_dims__(s.cluster, 1, 1)
-    matmul(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
-           const __grid_constant__ TensorMap c, const __grid_constant__ MatmulArguments p) {
+extern "C" __global__ void __launch_bounds__(block_threads, 1)
+    __cluster_dims__(cluster_size(s), 1, 1)
+        matmul(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
+               const __grid_constant__ TensorMap c, const __grid_constant__ TensorMap slope,
+               const __grid_constant__ TensorMap read, const __grid_constant__ MatmulArguments p) {
   extern __shared__ unsigned char shared[];
   Ring ring;
   ring.a = (shared_address(shared) + 1023) & ~1023u;
   ring.b = ring.a + s.stages * a_stage_bytes(s);
-  const u32 staging = ring.b + s.stages * b_stage_bytes(s);
-  ring.full = staging + store_bytes(s);
+  const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0), group = warp / 4;
+  const u32 staging = ring.b + s.stages * b_stage_bytes(s), units = staging + store_bytes(s);
+  ring.full = units + read_bytes(s);
   ring.empty = ring.full + 8 * s.stages;
-  const u32 rank = cluster_rank();
+  const u32 read_barriers = ring.empty + 8 * s.stages;
   if (threadIdx.x == 0) {
     for (int i = 0; i < s.stages; ++i) {
       barrier_init(ring.full + 8 * i, 1);
-      barrier_init(ring.empty + 8 * i, s.cluster);
+      barrier_init(ring.empty + 8 * i, cluster_size(s));
     }
+    for (int i = 0; i < read_barrier_bytes(s) / 8; ++i) barrier_init(read_barriers + 8 * i, 1);
     barrier_init_visible();
     prefetch_map(&a), prefetch_map(&b), prefetch_map(&c);
   }
   cluster_barrier();
-  const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
   if (group == 2) {
     give_registers<producer_registers>();
-    if (threadIdx.x == 256) produce(ring, Walk(p), &a, &b, p, rank);
+    if (threadIdx.x == 256) produce(ring, Walk(p), &a, &b, p);
   } else {
     take_registers<consumer_registers>();
-    consume(ring, Walk(p), staging, &c, p, rank, group);
+    const Writes to{&c, &slope, staging + warp * s.store_units * store_unit_bytes, false};
+    const Reads reads{&read, units + warp * 2 * store_unit_bytes, read_barriers + warp * 16};
+    consume(ring, Walk(p), to, reads, p, group);
   }
   cluster_barrier();  // a neighbour may still write into this CTA or arrive at its barriers
 }

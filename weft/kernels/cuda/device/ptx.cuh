@@ -320,10 +320,16 @@ INLINE void store_release(int* p, int v) {
 INLINE void fence_async() {
   asm volatile("fence.proxy.async;" ::: "memory");
 }
+INLINE float sigmoid(float x) {
+  return reciprocal_fast(1.0f + exp2_fast(-1.442695041f * x));
+}
+// Of x sigmoid(x), from both.
+INLINE float silu_slope(float x, float sigmoid) {
+  return sigmoid + x * sigmoid * (1 - sigmoid);
+}
 // 0.5 (1 + tanh(u)) = sigmoid(2 u), without the loss of digits at x < 0.
 INLINE float gelu_tanh_gate(float x) {
-  const float u = 0.7978845608f * (x + 0.044715f * x * x * x);
-  return reciprocal_fast(1.0f + exp2_fast(-2.885390082f * u));
+  return sigmoid(1.5957691216f * (x + 0.044715f * x * x * x));
 }
 INLINE float gelu_tanh(float x) {
   return x * gelu_tanh_gate(x);

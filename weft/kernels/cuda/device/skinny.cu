@@ -19,6 +19,7 @@ constexpr bool f32_results = false;
 #include "weft/kernels/cuda/device/matmul_epilogue.cuh"
 
 constexpr int steps_a_stage = s.boxes * reduced_per_stage, sums = s.rows / 2;  // of one thread
+constexpr int columns = result_columns(s);                                     // of C
 
 // Addresses of stage 0: A, W, barriers. What is read behind A's last row lies in the ring too.
 struct Ring {
@@ -27,13 +28,15 @@ struct Ring {
 using Stage = RingPlace<s.stages>;
 
 // A box of A has as many rows as there are: rows that are not there would be filled with zeros,
-// slower than others are read.
-INLINE void load_weights(const Ring& ring, int stage, const TensorMap* w, int step, int a_rows) {
-  barrier_expect_bytes(ring.full + 8 * stage, s.boxes * (s.rows + a_rows) * row_bytes);
+// slower than others are read. Of SwiGLU the gates' weights come first, then the ups'.
+INLINE void load_weights(const Ring& ring, int stage, const TensorMap* w, int step,
+                         const MatmulArguments& p) {
+  barrier_expect_bytes(ring.full + 8 * stage, s.boxes * (s.rows + p.m) * row_bytes);
   for (int i = 0; i < s.boxes; ++i)
-    load_box(ring.w + (stage * s.boxes + i) * s.rows * row_bytes, w,
-             step * steps_a_stage + i * reduced_per_stage, blockIdx.x * s.rows,
-             ring.full + 8 * stage);
+    for (int row = 0; row < s.rows; row += columns)
+      load_box(ring.w + ((stage * s.boxes + i) * s.rows + row) * row_bytes, w,
+               step * steps_a_stage + i * reduced_per_stage,
+               blockIdx.x * columns + (row == 0 ? 0 : p.n / 2), ring.full + 8 * stage);
 }
 INLINE void load_rows(const Ring& ring, int stage, const TensorMap* a, int step) {
   for (int i = 0; i < s.boxes; ++i)
@@ -43,16 +46,16 @@ INLINE void load_rows(const Ring& ring, int stage, const TensorMap* a, int step)
 
 // What was there before the work ahead, if anything, is read while that ends.
 INLINE void produce(const Ring& ring, const TensorMap* a, const TensorMap* w, int steps,
-                    bool constant_weights, int a_rows) {
+                    bool constant_weights, const MatmulArguments& p) {
   const int early = constant_weights ? min(steps, s.stages) : 0;
-  for (int step = 0; step < early; ++step) load_weights(ring, step, w, step, a_rows);
+  for (int step = 0; step < early; ++step) load_weights(ring, step, w, step, p);
   prefetch_map(a);
   wait_for_work_before();
   Stage place;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step, place.advance()) {
     barrier_wait(ring.empty + 8 * place.stage, place.phase ^ 1);
-    if (step >= early) load_weights(ring, place.stage, w, step, a_rows);
+    if (step >= early) load_weights(ring, place.stage, w, step, p);
     load_rows(ring, place.stage, a, step);
   }
 }
@@ -81,24 +84,44 @@ INLINE void multiply(float (&c)[sums], const Ring& ring, int steps) {
   settle(c);
 }
 
-INLINE void write(float (&c)[sums], u16* to, const MatmulArguments& p) {
+// A thread writes its pairs where they belong: rows are few.
+INLINE Pair load_pair_at(const u16* from, long long row_stride, int row, int column) {
+  return unpacked(*(const u32*)(from + row * row_stride + column));
+}
+INLINE void store_pair_at(u16* to, long long row_stride, int row, int column, Pair v) {
+  *(u32*)(to + row * row_stride + column) = pack_halves<s.f16>(v.x, v.y);
+}
+INLINE void write_pair(const Sums& sum, int row, int column, const SkinnyResults& to, int n) {
+  constexpr MatmulEpilogue e = s.epilogue;
+  Pair read[1];
+  if constexpr (e.times_slope) read[0] = load_pair_at(to.slope, to.slope_row_stride, row, column);
+  if constexpr (e.residual)
+    read[0] = load_pair_at(to.residual, to.residual_row_stride, row, column);
+  const Results r = finish(sum, read);
+  store_pair_at(to.c, to.c_row_stride, row, column, r.v[0]);
+#pragma unroll
+  for (int i = 1; i < outputs(e); ++i)
+    store_pair_at(to.slope, to.slope_row_stride, row, column + (i - 1) * (n / 2), r.v[i]);
+}
+
+INLINE void write(float (&c)[sums], const SkinnyResults& to, const MatmulArguments& p) {
   const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
-  for (int i = 0; i < sums; i += 4) {
-    const int n = blockIdx.x * s.rows + 2 * i + lane % 4 * 2;
-    if (n >= p.n) continue;
-    epilogue(c + i, row, n, 0, p);
+  for (int i = 0; i < columns / 2; i += 4) {
+    const int n = blockIdx.x * columns + 2 * i + lane % 4 * 2;
+    if (n >= (s.epilogue.swiglu ? p.n / 2 : p.n)) continue;
+    const Sums bias = load_biases(n, p);
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
-      if (row + 8 * half < p.m)
-        store_result(to, (row + 8 * half) * p.c_row_stride + n,
-                     {c[i + 2 * half], c[i + 2 * half + 1]});
+    for (int j = i; j < i + 4; j += 2)
+      if (row + 4 * (j - i) < p.m)
+        write_pair(scaled(c + j, c + j + sums / 2, bias, p), row + 4 * (j - i), n, to, p.n);
   }
 }
 
 extern "C" __global__ void __launch_bounds__(skinny_threads, 1)
-    skinny(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w, u16* c,
-           int constant_weights, const __grid_constant__ MatmulArguments p) {
+    skinny(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
+           const __grid_constant__ SkinnyResults results, int constant_weights,
+           const __grid_constant__ MatmulArguments p) {
   extern __shared__ unsigned char shared[];
   let_next_start();
   Ring ring;
@@ -117,10 +140,10 @@ extern "C" __global__ void __launch_bounds__(skinny_threads, 1)
   const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
   const int steps = (p.k + steps_a_stage - 1) / steps_a_stage;
   if (warp == 4) {
-    if (threadIdx.x % 32 == 0) produce(ring, &a, &w, steps, constant_weights, p.m);
+    if (threadIdx.x % 32 == 0) produce(ring, &a, &w, steps, constant_weights, p);
   } else {
     float sum[sums];
     multiply(sum, ring, steps);
-    write(sum, c, p);
+    write(sum, results, p);
   }
 }
