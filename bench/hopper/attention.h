@@ -22,17 +22,18 @@ namespace weft::bench {
 constexpr double no_peer = std::numeric_limits<double>::quiet_NaN();  // printed as "nan"
 
 struct AttentionCase {
-  static constexpr int tokens = 16384, width = 2048, copies = 2;
+  static constexpr int width = 2048, copies = 2;
   struct Rows {
     BufferPtr q, k, v, o, lse;
   };
-  int head_dim, length;
+  int head_dim, length, tokens;
   std::vector<Rows> rows;
   BufferPtr scratch;
   std::vector<kernels::AttentionSegment> segments;
   kernels::AttentionShape shape;
 
-  AttentionCase(CudaDevice& gpu, int d, int s, bool causal) : head_dim(d), length(s) {
+  AttentionCase(CudaDevice& gpu, int d, int s, bool causal, int all = 16384)
+      : head_dim(d), length(s), tokens(all) {
     const int64_t n = int64_t(tokens) * width;
     for (uint64_t i = 0; i < copies; ++i) {
       Rows r{random_bf16(gpu, n, 10 * i + 1), random_bf16(gpu, n, 10 * i + 2),
@@ -152,8 +153,8 @@ struct AttentionBackwardCase {
   AttentionBackwardCase(CudaDevice& gpu, int d, int s, bool causal) : forward(gpu, d, s, causal) {
     for (int i = 0; i < AttentionCase::copies; ++i) {
       kernels::cuda::attention_forward(gpu.stream(), forward.params(i));
-      d_o.push_back(random_bf16(gpu, int64_t(AttentionCase::tokens) * AttentionCase::width,
-                                10 * uint64_t(i) + 4));
+      d_o.push_back(
+          random_bf16(gpu, int64_t(forward.tokens) * AttentionCase::width, 10 * uint64_t(i) + 4));
       to.emplace_back(gpu, d_o.back()->bytes());
     }
     scratch = gpu.allocate(kernels::cuda::attention_backward_scratch_bytes(forward.shape));
