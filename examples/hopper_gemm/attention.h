@@ -26,10 +26,11 @@ inline const KernelFile attention_kernels[] = {
 
 class Attention {
  public:
-  explicit Attention(CudaDevice& gpu) : gpu_(gpu), case_(gpu, head_dim, length, true) {}
+  explicit Attention(CudaDevice& gpu)
+      : gpu_(gpu), case_(gpu, head_dim, length, true, sequences * length) {}
 
   double operations() const { return case_.flops(); }
-  static constexpr int64_t results = int64_t(sequences) * length * width;
+  static int64_t results() { return int64_t(sequences) * length * width; }
 
   Run library() {
     return [this](std::byte* o) {
@@ -39,13 +40,14 @@ class Attention {
     };
   }
   Run three_passes() {
-    const size_t bytes = size_t(sequences) * heads * length * length * sizeof(float);
+    const size_t bytes =
+        size_t(sequences * heads) * size_t(length) * size_t(length) * sizeof(float);
     scores_ = gpu_.allocate(bytes);
     const CudaKernel &first = load(gpu_, attention_kernels[0]),
                      &second = load(gpu_, attention_kernels[1]),
                      &third = load(gpu_, attention_kernels[2]);
     return [this, &first, &second, &third](std::byte* o) {
-      constexpr int pairs = sequences * heads, blocks = length / 32;
+      const int pairs = sequences * heads, blocks = length / 32;
       weft::CudaStream& stream = gpu_.stream();
       const auto& rows = case_.of(0);
       std::byte* x = scores_->data();

@@ -5,7 +5,7 @@
 namespace ladder {
 
 constexpr int head_dim = 128, heads = 16, width = heads * head_dim;
-constexpr int length = 4096, sequences = 4;
+constexpr int sequences = 4;
 constexpr float scale = 0.08838834764831845f, log2_e = 1.4426950408889634f;  // 1 / sqrt(128)
 
 // The second step: 64 queries a block, a warp for each 16; 64 keys at a time, twice.

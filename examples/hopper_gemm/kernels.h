@@ -14,6 +14,10 @@ namespace ladder {
 using weft::CudaDevice;
 using weft::CudaKernel;
 
+// Rows and columns of all three matrices, and of a sequence: multiples of every tile. Constants of
+// the kernels. --small chooses others.
+inline int n = 8192, length = 4096;
+
 struct KernelFile {
   std::string function, file;
   int threads = 0, shared_bytes = 0;
@@ -31,6 +35,9 @@ inline weft::cuda::KernelSource source_of(const KernelFile& kernel) {
     if (header) source.headers.emplace_back(t.path, t.text);
     if (header || t.path == folder + kernel.file) add_headers(source, t.text);
   }
+  source.headers.emplace_back(
+      "sizes",
+      weft::format("namespace ladder {{\nconstexpr int n = {}, length = {};\n}}\n", n, length));
   if (kernel.wgmma_columns)
     source.headers.emplace_back("wgmma",
                                 product_text({"wgmma", kernel.wgmma_columns, false, false, false}));

@@ -3,7 +3,8 @@
 // a short file beside this one. Without a GPU they are compiled, and the compiler's report is
 // checked.
 //
-//   example_hopper_gemm [--quick] [--step N] [--svg FILE]
+//   example_hopper_gemm [--quick | --small] [--step N] [--svg FILE]
+// --small: sizes that a sanitizer goes through in seconds; results are checked, nothing is timed.
 #include <cstring>
 
 #include "bench/hopper/cublaslt.h"
@@ -37,7 +38,7 @@ double climb_peer(CudaDevice& gpu, const Product& product, Ladder& ladder) {
 
 void climb_product(CudaDevice& gpu, const Limits& limits, const Options& o) {
   const Product product(gpu);
-  Ladder ladder(gpu, limits, Product::operations, int64_t(n) * n, product.library(), o.rounds);
+  Ladder ladder(gpu, limits, Product::operations(), int64_t(n) * n, product.library(), o.rounds);
   product.check(ladder.expected());
   std::printf("C = A B turned, %d x %d x %d, bf16, in 10^12 operations a second\n", n, n, n);
   weft::Plot plot{.title = "One product, nine ways", .x = {.label = "step"}};
@@ -49,14 +50,14 @@ void climb_product(CudaDevice& gpu, const Limits& limits, const Options& o) {
     plot.series[0].x.push_back(step), plot.series[0].y.push_back(reached.rate);
     plot.series[1].x.push_back(step), plot.series[1].y.push_back(reached.roof);
   }
-  const double peer = o.wants(peer_step) ? climb_peer(gpu, product, ladder) : 0;
+  const double peer = o.rounds > 0 && o.wants(peer_step) ? climb_peer(gpu, product, ladder) : 0;
   if (peer > 0) plot.references = {{"cuBLASLt", peer}};
   if (!o.svg.empty()) weft::write_file_atomic(o.svg, std::string_view(plot.svg()));
 }
 
 void climb_attention(CudaDevice& gpu, const Limits& limits, const Options& o) {
   Attention attention(gpu);
-  Ladder ladder(gpu, limits, attention.operations(), Attention::results, attention.library(),
+  Ladder ladder(gpu, limits, attention.operations(), Attention::results(), attention.library(),
                 o.rounds);
   std::printf("attention, causal, %d sequences of %d, %d heads of %d\n", sequences, length, heads,
               head_dim);
@@ -117,8 +118,8 @@ void run(const Options& o) {
   CudaDevice gpu;
   gpu.stream().patience_seconds = 20;
   std::printf("%s\n", gpu.description().c_str());
-  const Limits limits = measure_limits(gpu);
-  print_limits(limits);
+  const Limits limits = o.rounds > 0 ? measure_limits(gpu) : Limits{};
+  if (o.rounds > 0) print_limits(limits);
   if (o.step <= peer_step) climb_product(gpu, limits, o);
   if (o.step == 0 || o.step > peer_step) climb_attention(gpu, limits, o);
 }
@@ -129,6 +130,7 @@ int main(int argc, char** argv) {
   Options o;
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--quick")) o.rounds = 1;
+    if (!std::strcmp(argv[i], "--small")) o.rounds = 0, n = 512, length = 256;
     if (!std::strcmp(argv[i], "--step") && i + 1 < argc) o.step = std::atoi(argv[++i]);
     if (!std::strcmp(argv[i], "--svg") && i + 1 < argc) o.svg = argv[++i];
   }

@@ -6,7 +6,8 @@
 
 constexpr Shape s = shapes[8];  // 128 x 256 of C, 2 warpgroups and a warp, 4 stages, clusters of 2
 constexpr int steps = n / reduced_per_stage, b_share = s.tile_n / s.cluster;
-constexpr int tiles_m = n / (s.tile_m * s.cluster), tiles_n = n / s.tile_n, column_of = 8;
+constexpr int tiles_m = n / (s.tile_m * s.cluster), tiles_n = n / s.tile_n;
+constexpr int column_of = tiles_m < 8 ? tiles_m : 8;
 static_assert(tiles_m % column_of == 0);
 
 struct Tile {

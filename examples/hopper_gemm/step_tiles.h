@@ -3,8 +3,6 @@
 
 namespace ladder {
 
-constexpr int n = 8192;  // rows and columns of all three matrices; a multiple of every tile
-
 struct Shape {
   int tile_m = 0, tile_n = 0;  // of C, for one block of threads
   int threads = 0;

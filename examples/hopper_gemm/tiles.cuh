@@ -2,6 +2,7 @@
 // and the way from sums in registers to C.
 #pragma once
 #include "examples/hopper_gemm/step_tiles.h"
+#include "sizes"
 #include "weft/kernels/cuda/device/ptx.cuh"
 #include "weft/kernels/cuda/layout.h"
 
