@@ -11,6 +11,7 @@
 #include "weft/base/random.h"
 #include "weft/base/terminal.h"
 #include "weft/cli/command.h"
+#include "weft/cli/demo_config.h"
 #include "weft/cli/measure.h"
 #include "weft/engine/runner.h"
 #include "weft/graph/jit.h"
@@ -25,6 +26,7 @@ struct BenchOptions {
   std::string dtype = "bf16";
   int64_t runs = 9;
   bool profile = false;
+  std::string model = "all";  // of train
 };
 
 void row(const Output& output, const std::string& what, const std::string& shape, double seconds,
@@ -138,8 +140,15 @@ void print_profile(Executable& executable, int64_t steps, const std::function<vo
               1e6 * total, 1e6 * whole);
 }
 
+std::vector<train::TrainConfig> trained_models(const std::string& name) {
+  if (name == "small") return {small_gpt()};
+  if (name == "124m") return {gpt2_124m(), gpt2_124m(8, 256)};
+  if (name == "demo") return {demo_config(false), demo_config(true)};
+  return {small_gpt(), gpt2_124m(), gpt2_124m(8, 256), demo_config(false), demo_config(true)};
+}
+
 void bench_train(const BenchOptions& o) {
-  for (train::TrainConfig config : {small_gpt(), gpt2_124m(), gpt2_124m(8, 256)}) {
+  for (train::TrainConfig config : trained_models(o.model)) {
     config.dtype = o.dtype;
     std::vector<uint16_t> ids(65536);
     const Philox random{1};
@@ -219,7 +228,8 @@ void add_bench(CLI::App& app) {
   const std::tuple<const char*, const char*, void (*)(const BenchOptions&)> parts[] = {
       {"gemm", "matrix products", bench_gemm},
       {"attention", "causal attention, forward and backward", bench_attention},
-      {"train", "training steps of a small GPT and of GPT-2 124M", bench_train},
+      {"train", "training steps of a small GPT, of GPT-2 124M and of the demo's Llamas",
+       bench_train},
       {"decode", "one token after another of GPT-2 124M and Qwen3 0.6B", bench_decode},
       {"dispatch", "what starting a kernel costs", bench_dispatch},
   };
@@ -234,6 +244,10 @@ void add_bench(CLI::App& app) {
         ->capture_default_str();
     if (std::string_view(name) == "train" || std::string_view(name) == "decode")
       part->add_flag("--profile", o->profile, "where the time of a step goes");
+    if (std::string_view(name) == "train")
+      part->add_option("--model", o->model, "whose step")
+          ->check(CLI::IsMember({"all", "small", "124m", "demo"}))
+          ->capture_default_str();
     add_compute(*part, o->compute);
     add_output(*part, o->output);
     part->callback([o, work = run] {

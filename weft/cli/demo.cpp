@@ -12,6 +12,7 @@
 #include "weft/base/log.h"
 #include "weft/base/terminal.h"
 #include "weft/cli/command.h"
+#include "weft/cli/demo_config.h"
 #include "weft/cli/demo_exam.h"
 #include "weft/cli/loss_plot.h"
 #include "weft/cli/train_session.h"
@@ -24,8 +25,8 @@ namespace {
 
 struct DemoOptions {
   std::string text, out = "weft-demo";
-  bool resume = false;
-  int64_t steps = 4800, seed = 1;
+  bool large = false, resume = false;
+  int64_t steps = 0, seed = 1;
   Compute compute;
   Output output;
 
@@ -36,11 +37,9 @@ struct DemoOptions {
 };
 
 train::TrainConfig config_of(const DemoOptions& o) {
-  train::TrainConfig c;
-  c.model = {.architecture = "llama", .context = 256, .layers = 2, .heads = 6, .width = 192};
-  c.batch = 8, c.steps = o.steps, c.seed = o.seed;
-  c.lr = 1e-3, c.min_lr = 2e-5, c.warmup = 60, c.beta2 = 0.98, c.weight_decay = 0.01;
-  c.eval_every = 400, c.checkpoint_every = 400;
+  train::TrainConfig c = demo_config(o.large);
+  c.seed = o.seed;
+  if (o.steps > 0) c.steps = o.steps;
   return c;
 }
 
@@ -51,7 +50,7 @@ double entropy_bits_per_byte() {
 
 void prepare_primer(const DemoOptions& o) {
   constexpr size_t train_bytes = 8 << 20, val_bytes = 128 << 10;
-  constexpr int64_t vocab_size = 1024;
+  const int64_t vocab_size = config_of(o).model.vocab;
   const Grammar& grammar = primer_grammar();
   const std::string train = make_corpus(grammar, uint64_t(o.seed), train_bytes);
   const std::string val =
@@ -200,8 +199,9 @@ void add_demo(CLI::App& app) {
       "demo", "train a Llama before your eyes and talk with it (about three minutes on two cores)");
   c->add_option("--text", o->text, "train on this text file instead of stories and dialogues");
   c->add_option("--out", o->out, "where everything goes")->capture_default_str();
-  c->add_option("--steps", o->steps, "training steps")
-      ->check(CLI::Range(1, 1000000))
+  c->add_flag("--large", o->large, "10.6M parameters instead of 1.1M: about ten minutes");
+  c->add_option("--steps", o->steps, "training steps; 0: 4800, or 1200 with --large")
+      ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
   c->add_option("--seed", o->seed, "of the texts, the weights and the samples")
       ->check(CLI::NonNegativeNumber)
