@@ -393,6 +393,58 @@ TEST_F(CudaMatmul, NanAndInfinityPropagate) {
   }
 }
 
+// A row that begins with a NaN, beside others.
+TEST_F(CudaMatmul, NanPropagatesThroughEpilogues) {
+  const Case plain{130, 48, 70};
+  std::vector<Case> all = with_epilogues(plain);
+  for (const Case& x : with_swiglu(plain)) all.push_back(x);
+  for (Case& x : all) {
+    x.fill(4);
+    x.a[size_t(5 * round8(x.k))] = bf16(std::nanf(""));
+    const Result<bf16> got = on_gpu<bf16>(*gpu_, x);
+    const auto expect_in_row_5 = [&](const std::vector<bf16>& rows, int64_t columns) {
+      for (int64_t r = 4; r < 7; ++r)
+        for (int64_t j = 0; j < columns; ++j)
+          EXPECT_EQ(std::isnan(float(rows[size_t(r * c_row(columns) + j)])), r == 5)
+              << x.name() << " row " << r << " column " << j;
+    };
+    expect_in_row_5(got.c, x.c_columns());
+    if (x.keep) expect_in_row_5(got.slope, x.slope_columns());
+  }
+}
+
+// The first and the last rows of a result of 4.3 GB have the bits of a product of their own.
+TEST_F(CudaMatmul, ResultsMayHaveMoreThan2To31Elements) {
+  constexpr int64_t rows = 64;
+  Case x{65600, 32784, 16};
+  x.a = testing::normal<bf16>(x.a_size(), 1), x.b = testing::normal<bf16>(x.b_size(), 2);
+  ASSERT_GT(x.c_size(), int64_t{1} << 31);
+  const BufferPtr a = upload(*gpu_, x.a), b = upload(*gpu_, x.b);
+  const auto product = [&](int64_t first, int64_t m) {
+    Matmul p = x.params();
+    const BufferPtr c = gpu_->allocate(size_t(m * p.c_row_stride) * sizeof(bf16));
+    p.m = m, p.a.data = a->data() + first * p.a.row_stride * int64_t(sizeof(bf16));
+    p.b.data = b->data(), p.c = c->data();
+    matmul(gpu_->stream(), p);
+    gpu_->stream().synchronize();
+    return c;
+  };
+  const size_t count = size_t(rows * c_row(x.n));
+  const BufferPtr whole = product(0, x.m);
+  for (const int64_t first : {int64_t{0}, x.m - rows}) {
+    const std::vector<bf16> own = download<bf16>(*gpu_, product(first, rows), count);
+    std::vector<bf16> part(count);
+    gpu_->copy_to_host(reinterpret_cast<std::byte*>(part.data()),
+                       whole->data() + size_t(first * c_row(x.n)) * sizeof(bf16),
+                       count * sizeof(bf16));
+    for (int64_t r = 0; r < rows; ++r)
+      EXPECT_EQ(std::memcmp(&part[size_t(r * c_row(x.n))], &own[size_t(r * c_row(x.n))],
+                            size_t(x.n) * sizeof(bf16)),
+                0)
+          << "row " << first + r;
+  }
+}
+
 TEST_F(CudaMatmul, WhatItCannotTakeIsRefusedByName) {
   Case x{16, 16, 20};
   x.fill(1);
