@@ -73,6 +73,24 @@ TEST(CudaAttentionTiles, ATileHasTheBlocksThatItsRowsSee) {
     }
 }
 
+// Heads of 64: 700 queries are 124 and three times 192, and each warpgroup ends where its rows do.
+TEST(CudaAttentionTiles, TheShortTileComesFirstAndEachWarpgroupHasItsOwnEnd) {
+  AttentionSchedule s;
+  s.head_dim = 64, s.groups = 3;
+  AttentionArguments p{};
+  p.list = segment_lists(even_segments(1, 700, 900), {false, 192, 1, 1, 1})[0];
+  ASSERT_EQ(order_length(p.list), 4);
+  for (int i = 0; i < 4; ++i) {  // the last goes first
+    const AttentionTile t = attention_tile(p, s, 3 - i);
+    EXPECT_EQ(t.q, i == 0 ? 0 : 124 + (i - 1) * 192);
+    EXPECT_EQ(t.rows, i == 0 ? 124 : 192);
+    for (int group = 0; group < 3; ++group) {
+      const int last = t.position + std::min(64 * group + 63, t.rows - 1);
+      EXPECT_EQ(own_end(s, t, group), last / s.key_block + 1);
+    }
+  }
+}
+
 TEST(CudaAttentionSchedules, CompileWithoutSpillsOrSerialisedInstructions) {
   NEEDS_COMPILER();
   for (const AttentionSchedule& s : shipped_attention_schedules()) {

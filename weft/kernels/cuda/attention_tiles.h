@@ -34,6 +34,13 @@ constexpr int worker_registers(const AttentionSchedule& s) {
   return s.groups == 2 ? 232 : 160;
 }
 
+// Heads of 64: the first scores of a tile run beneath the end of the one before, and what only
+// some warpgroups see is left out by the others. Heads of 128 have two stages and one place for
+// queries, so that one tile waits for the other: 1 to 4 % slower (causal), and so each by itself.
+constexpr bool overlaps(const AttentionSchedule& s) {
+  return s.head_dim == 64;
+}
+
 constexpr int query_bytes(const AttentionSchedule& s) {
   return tile_rows(s) * s.head_dim * 2;
 }
@@ -79,14 +86,27 @@ constexpr AttentionTile attention_tile(const AttentionArguments& p, const Attent
                                        int index) {
   const PlaceInOrder at = place_in_order(p.list, index);
   const KernelSegment& segment = p.list.segments[at.segment];
-  const int q = at.tile * tile_rows(s);
-  const int rows = clamped(segment.q_len - q, 0, tile_rows(s));
+  int q = at.tile * tile_rows(s), rows = clamped(segment.q_len - q, 0, tile_rows(s));
+  if (overlaps(s)) {  // a segment's first tile is the short one: with causal masks it has few keys
+    const int tiles = (segment.q_len + tile_rows(s) - 1) / tile_rows(s);
+    const int q_end = segment.q_len - (tiles - 1 - at.tile) * tile_rows(s);
+    q = clamped(q_end - tile_rows(s), 0, segment.q_len);
+    rows = at.tile < tiles ? q_end - q : 0;
+  }
   const int position = segment.kv_len - segment.q_len + q;
   const int seen = keys_end(s, position + rows - 1, segment.kv_len);
   const int end = seen > 0 ? (seen + s.key_block - 1) / s.key_block : 1;
   const int first = s.windowed ? clamped((position - p.window + 1) / s.key_block, 0, end - 1) : 0;
   return {
       segment.q_begin + q, rows, segment.kv_begin, segment.kv_len, position, at.head, first, end};
+}
+
+// Behind the last block that one of a warpgroup's 64 rows sees: the tile's end or one less.
+constexpr int own_end(const AttentionSchedule& s, const AttentionTile& tile, int group) {
+  const int last = clamped(group * 64 + 63, 0, tile.rows - 1);
+  const int seen = keys_end(s, tile.position + last, tile.keys);
+  return seen > (tile.end - 1) * s.key_block || tile.end - tile.first == 1 ? tile.end
+                                                                           : tile.end - 1;
 }
 
 }  // namespace weft::kernels::cuda

@@ -2,7 +2,8 @@
 // producer warp feeds blocks of keys and values; two or three warpgroups of 64 queries each issue
 // the scores of the next block together with the products of this one, do the softmax beneath them,
 // and take turns at the tensor cores. Persistent: one CTA a multiprocessor, which takes the next
-// tile from a counter; long tiles first.
+// tile from a counter; long tiles first. Heads of 64 begin a tile beneath the end of the one
+// before.
 //
 // What a row gets depends on its own scores alone. Blocks of keys count from the first key and go
 // upwards; after each chunk the sums start anew, and chunks are combined in ascending order, so
@@ -27,13 +28,10 @@ constexpr int chunk_blocks = s.chunk / s.key_block;
 INLINE void consume(const Places& at, const TensorMap* o, const AttentionArguments& p, int group) {
   Consumer c(at, p, group);
   if (group == s.groups - 1) named_barrier_arrive(2, 256);  // warpgroup 0 goes first
-  for (u32 phase = 0;; phase ^= 1) {
-    barrier_wait(at.q_full, phase);
-    c.tile = announced(at, phase);
-    if (c.tile.rows == 0) break;
-    c.run();
-    c.write(o, phase);
-  }
+  if (overlaps(s))
+    c.run_overlapping(o);
+  else
+    c.run_apart(o);
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }
 

@@ -28,18 +28,27 @@ INLINE void announce(const Places& at, u32 q_phase, const AttentionTile& tile) {
   store_ints(to, tile.q, tile.rows, tile.kv, tile.keys);
   store_ints(to + 16, tile.position, tile.head, tile.first, tile.end);
 }
+// Tells the compiler that all lanes of a warp have the same value, where registers of their own
+// are wanting.
+INLINE int same(int x) {
+  return overlaps(s) ? __shfl_sync(~0u, x, 0) : x;
+}
 INLINE AttentionTile announced(const Places& at, u32 q_phase) {
   const u32 from = at.tiles + q_phase * (attention_tile_ints * 4);
   AttentionTile tile;
   load_ints(from, tile.q, tile.rows, tile.kv, tile.keys);
   load_ints(from + 16, tile.position, tile.head, tile.first, tile.end);
-  return tile;
+  return {same(tile.q),        same(tile.rows), same(tile.kv),    same(tile.keys),
+          same(tile.position), same(tile.head), same(tile.first), same(tile.end)};
 }
 
+INLINE int claim(const AttentionArguments& p) {
+  return gridDim.x + atomicAdd(p.next_tile, 1);
+}
 // The tile at a place of the order or the next after it; rows 0 behind the last.
 INLINE AttentionTile tile_from(const AttentionArguments& p, int index) {
   AttentionTile tile{};
-  for (; index < order_length(p.list); index = gridDim.x + atomicAdd(p.next_tile, 1)) {
+  for (; index < order_length(p.list); index = claim(p)) {
     tile = attention_tile(p, s, index);
     if (tile.rows > 0) return tile;
   }
@@ -69,16 +78,22 @@ struct Feeder {
     load_block(tile, j, v, at.v, at.v_full, at.v_empty);
     place.advance();
   }
+  INLINE void load_queries(const AttentionTile& tile, u32 q_phase) const {
+    announce(at, q_phase, tile);
+    barrier_expect_bytes(at.q_full, query_bytes(s));
+    load_rows<tile_rows(s)>(at.q, q, tile.head, tile.q, tile.rows, at.q_full);
+  }
   INLINE void run() {
     u32 q_phase = 0;
     AttentionTile tile = tile_from(p, blockIdx.x);
     for (; tile.rows > 0; q_phase ^= 1) {
-      const int next = gridDim.x + atomicAdd(p.next_tile, 1);
+      // Queries come from memory, and only when the tile before does not need its own any more.
+      if (overlaps(s)) prefetch_rows<tile_rows(s)>(q, tile.head, tile.q, tile.rows);
+      int next = overlaps(s) ? 0 : claim(p);
       load_keys(tile, tile.first);
-      announce(at, q_phase, tile);
-      barrier_expect_bytes(at.q_full, query_bytes(s));
-      load_rows<tile_rows(s)>(at.q, q, tile.head, tile.q, tile.rows, at.q_full);
+      load_queries(tile, q_phase);
       load_values(tile, tile.first);
+      if (overlaps(s)) next = claim(p);  // not before: registers
 #pragma unroll 1
       for (int j = tile.first + 1; j < tile.end; ++j) load_keys(tile, j), load_values(tile, j);
       tile = tile_from(p, next);

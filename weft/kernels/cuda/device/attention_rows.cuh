@@ -13,6 +13,11 @@ INLINE void load_rows(u32 to, const TensorMap* map, int head, int row, int left,
   for (int i = 0; i < atoms; ++i)
     load_box_4d(to + i * box * row_bytes, map, i * 64, head, box - inside, row + inside, full);
 }
+template <int box>
+INLINE void prefetch_rows(const TensorMap* map, int head, int row, int left) {
+  const int inside = rows_inside<box>(left);
+  for (int i = 0; i < atoms; ++i) prefetch_box_4d(map, i * 64, head, box - inside, row + inside);
+}
 // 16 rows, by one thread.
 INLINE void store_rows(const TensorMap* map, u32 from, int head, int row, int left) {
   const int inside = rows_inside<16>(left);

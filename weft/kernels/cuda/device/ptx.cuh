@@ -128,6 +128,12 @@ INLINE void load_box_4d(u32 to, const TensorMap* map, int x, int y, int z, int w
       "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier)
       : "memory");
 }
+// To L2.
+INLINE void prefetch_box_4d(const TensorMap* map, int x, int y, int z, int w) {
+  asm volatile("cp.async.bulk.prefetch.tensor.4d.L2.global [%0, {%1, %2, %3, %4}];" ::"l"(map),
+               "r"(x), "r"(y), "r"(z), "r"(w)
+               : "memory");
+}
 INLINE void store_box_4d(const TensorMap* map, u32 from, int x, int y, int z, int w) {
   asm volatile(
       "cp.async.bulk.tensor.4d.global.shared::cta.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
