@@ -199,7 +199,7 @@ void add_demo(CLI::App& app) {
       "demo", "train a Llama before your eyes and talk with it (about three minutes on two cores)");
   c->add_option("--text", o->text, "train on this text file instead of stories and dialogues");
   c->add_option("--out", o->out, "where everything goes")->capture_default_str();
-  c->add_flag("--large", o->large, "10.6M parameters instead of 1.1M: about ten minutes");
+  c->add_flag("--large", o->large, "11M parameters instead of 1.1M: about ten minutes");
   c->add_option("--steps", o->steps, "training steps; 0: 4800, or 1200 with --large")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();

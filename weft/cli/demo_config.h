@@ -4,7 +4,7 @@
 
 namespace weft::cli {
 
-// 1.1M parameters, or 10.6M of the same kind: as much as two cores teach to add within three
+// 1.1M parameters, or 11M of the same kind: as much as two cores teach to add within three
 // minutes, and within ten.
 inline train::TrainConfig demo_config(bool large) {
   train::TrainConfig c;
