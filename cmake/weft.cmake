@@ -4,7 +4,8 @@
 #   x_bench.cpp  part of the benchmark program weft_<folder>_bench
 #   x_fuzz.cpp   a libFuzzer target of its own (preset fuzz)
 # Sources below ISA_FOLDER are compiled once per instruction set, each into a namespace of that name
-# (weft/kernels/cpu/simd.h); weft/device/isa.h chooses at run time.
+# (weft/kernels/cpu/simd.h); weft/device/isa.h chooses at run time. With UNITY five files are compiled
+# at a time, where most include a header that is long to read: CLI11, GoogleTest, JSON.
 set(WEFT_ISA_FLAGS_avx2 -march=x86-64-v3)
 set(WEFT_ISA_FLAGS_avx512 -march=x86-64-v4)
 set(WEFT_ISA_FLAGS_amx -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
@@ -14,7 +15,9 @@ find_package(rapidcheck REQUIRED)
 find_package(benchmark QUIET)
 
 function(weft_folder name)
-  cmake_parse_arguments(ARG "" "ISA_FOLDER" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "UNITY" "ISA_FOLDER" "LINK" ${ARGN})
+  set(CMAKE_UNITY_BUILD ${ARG_UNITY})
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 5)
   set(dir ${CMAKE_SOURCE_DIR}/weft/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
   set(tests ${sources})
