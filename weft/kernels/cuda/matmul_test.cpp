@@ -163,6 +163,13 @@ std::vector<Product<T>> with_swiglu(const Product<T>& plain) {
   return all;
 }
 
+template <class T>
+std::vector<Product<T>> with_all_epilogues(const Product<T>& plain) {
+  std::vector<Product<T>> all = with_epilogues(plain);
+  for (const Product<T>& x : with_swiglu(plain)) all.push_back(x);
+  return all;
+}
+
 TEST_F(CudaMatmul, EpiloguesEqualTheReference) {
   for (Case x : with_epilogues(Case{333, 515, 200})) {
     expect_right<bf16>(*gpu_, x);
@@ -254,10 +261,7 @@ void expect_same_start(const std::vector<T>& part, const std::vector<T>& whole,
 
 // A row of C has the same bits alone and in any batch, with any tile and cluster.
 TEST_F(CudaMatmul, BitsDoNotDependOnTheBatchOrTheSchedule) {
-  const Case plain{1000, 528, 777};
-  std::vector<Case> all = with_epilogues(plain);
-  for (const Case& x : with_swiglu(plain)) all.push_back(x);
-  for (Case& x : all) {
+  for (Case& x : with_all_epilogues(Case{1000, 528, 777})) {
     x.fill(7);
     const Result<bf16> whole = on_gpu<bf16>(*gpu_, x);
     for (const int64_t rows : {1, 64, 130, 999}) {
@@ -395,10 +399,7 @@ TEST_F(CudaMatmul, NanAndInfinityPropagate) {
 
 // A row that begins with a NaN, beside others.
 TEST_F(CudaMatmul, NanPropagatesThroughEpilogues) {
-  const Case plain{130, 48, 70};
-  std::vector<Case> all = with_epilogues(plain);
-  for (const Case& x : with_swiglu(plain)) all.push_back(x);
-  for (Case& x : all) {
+  for (Case& x : with_all_epilogues(Case{130, 48, 70})) {
     x.fill(4);
     x.a[size_t(5 * round8(x.k))] = bf16(std::nanf(""));
     const Result<bf16> got = on_gpu<bf16>(*gpu_, x);

@@ -23,15 +23,15 @@ constexpr int scores = s.key_block / 2, sums = s.head_dim / 2;  // of one thread
 constexpr int atoms = s.head_dim / 64;  // columns of 64 that a row is cut into
 constexpr int chunk_blocks = s.chunk / s.key_block;
 
-#include "weft/kernels/cuda/device/attention_consumer.cuh"
+#include "weft/kernels/cuda/device/attention_walk.cuh"
 
 INLINE void consume(const Places& at, const TensorMap* o, const AttentionArguments& p, int group) {
-  Consumer c(at, p, group);
+  TileWalk walk(at, p, group);
   if (group == s.groups - 1) named_barrier_arrive(2, 256);  // warpgroup 0 goes first
   if (overlaps(s))
-    c.run_overlapping(o);
+    walk.run_overlapping(o);
   else
-    c.run_apart(o);
+    walk.run_apart(o);
   if (threadIdx.x % 32 == 0) wait_stores_done();
 }
 
