@@ -36,8 +36,15 @@ WEFT_INLINE inline void product_step(const bf16* a, int64_t a_stride, const bf16
                                      int64_t b_stride, float* c, int64_t c_stride, bool add) {
   alignas(64) float words[rows * 2 * Links::words];
   for (int r = 0; r < rows; ++r) Links::row(a + r * a_stride, words + r * 2 * Links::words);
-  chains_step<Links, rows, tiles>(words, b, b_stride, NoLines{}, add ? c : nullptr, c_stride, c,
-                                  c_stride);
+  F32x16 sums[rows][tiles];
+  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
+    const float* from = c + n / tiles * c_stride + n % tiles * 16;
+    sums[n / tiles][n % tiles] = add ? F32x16::load(from) : F32x16();
+  }
+  chains_step<Links>(words, b, b_stride, NoLines{}, sums);
+  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
+    sums[n / tiles][n % tiles].store(c + n / tiles * c_stride + n % tiles * 16);
+  }
 }
 
 template <class, int rows, int tiles>

@@ -9,21 +9,22 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 
 // How a chain is walked: `words` links of 32 bits for the 16 k of its parity in a step.
-//   columns  a link of 16 columns, from B's rows from b on
+//   columns  a link of 16 columns, from B's rows from b on, for `rows` rows of A
 //   row      A's 32 k of a step: the even chain's words, then the odd one's
 //   fma      sum + the products of a link, each rounded by itself
 
 // A link is one k, in f32.
 struct Singles {
   static constexpr int words = 16;
+  template <int rows>
   static F32x16 columns(const bf16* b, bool odd) {
     const int32_t* pairs = reinterpret_cast<const int32_t*>(b);
     return odd ? as_float(I32x16::load(pairs) & I32x16(int32_t(0xffff0000u)))
                : as_float(shift_left<16>(I32x16::load(pairs)));
   }
   static void row(const bf16* a, float* to) {
-    columns(a, false).store(to);
-    columns(a, true).store(to + words);
+    columns<1>(a, false).store(to);
+    columns<1>(a, true).store(to + words);
   }
   static F32x16 fma(F32x16 x, F32x16 w, F32x16 sum) {
     return weft::kernels::cpu::WEFT_ISA::fma(x, w, sum);
@@ -36,8 +37,17 @@ struct Singles {
 // rounds after each as an FMA does.
 struct Pairs {
   static constexpr int words = 8;
+  // One permutation; where there are many chains it would cost them registers for its indices.
+  template <int rows>
   static F32x16 columns(const bf16* b, bool odd) {
     const __m512i x = _mm512_loadu_si512(b), y = _mm512_loadu_si512(b + 32);
+    if constexpr (rows <= 2) {
+      const __m512i of_even = _mm512_set_epi16(30, 62, 28, 60, 26, 58, 24, 56, 22, 54, 20, 52,  //
+                                               18, 50, 16, 48, 14, 46, 12, 44, 10, 42, 8, 40,   //
+                                               6, 38, 4, 36, 2, 34, 0, 32);
+      const __m512i words_of = odd ? _mm512_add_epi16(of_even, _mm512_set1_epi16(1)) : of_even;
+      return _mm512_castsi512_ps(_mm512_permutex2var_epi16(x, words_of, y));
+    }
     constexpr __mmask32 upper = 0xaaaaaaaa;
     return _mm512_castsi512_ps(odd ? _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(y, 16), x)
                                    : _mm512_mask_blend_epi16(upper, y, _mm512_slli_epi32(x, 16)));
@@ -58,15 +68,14 @@ struct Pairs {
 
 // Where nothing is to be asked for meanwhile.
 struct NoLines {
-  void next() {}
+  void next(const bf16*) {}
 };
 
-// out = in + (even + odd), one step for R rows of A in words and C vectors of columns; b_stride is
-// from one of these to the next. `in` null: zeros. next() of `lines` for every line of B.
+// sums += even + odd, one step for R rows of A in words and C vectors of columns; b_stride is from
+// one of these to the next. lines.next() for every line of B as it is read.
 template <class Links, int R, int C, class Fetching>
 WEFT_INLINE inline void chains_step(const float* a, const bf16* b, int64_t b_stride, Fetching lines,
-                                    const float* in, int64_t in_stride, float* out,
-                                    int64_t out_stride) {
+                                    F32x16 (&sums)[R][C]) {
   constexpr int words = Links::words, rows_of_b = 16 / words;
   F32x16 even[R][C], odd[R][C];
 #pragma GCC unroll 16
@@ -76,8 +85,11 @@ WEFT_INLINE inline void chains_step(const float* a, const bf16* b, int64_t b_str
   for (int link = 0; link < words; ++link, ++a, b += 32 * rows_of_b) {
     F32x16 w[C], v[C];
 #pragma GCC unroll 2
-    for (int c = 0; c < C; ++c)
-      w[c] = Links::columns(b + c * b_stride, false), v[c] = Links::columns(b + c * b_stride, true);
+    for (int c = 0; c < C; ++c) {
+      const bf16* at = b + c * b_stride;
+      w[c] = Links::template columns<R>(at, false), v[c] = Links::template columns<R>(at, true);
+      for (int row = 0; row < rows_of_b; ++row) lines.next(at + 32 * row);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const F32x16 x(a[r * 2 * words]), y(a[(r * 2 + 1) * words]);
@@ -85,15 +97,10 @@ WEFT_INLINE inline void chains_step(const float* a, const bf16* b, int64_t b_str
       for (int c = 0; c < C; ++c)
         even[r][c] = Links::fma(x, w[c], even[r][c]), odd[r][c] = Links::fma(y, v[c], odd[r][c]);
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < C * rows_of_b; ++i) lines.next();
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) {
-      const F32x16 before = in ? F32x16::load(in + r * in_stride + c * 16) : F32x16();
-      (before + (even[r][c] + odd[r][c])).store(out + r * out_stride + c * 16);
-    }
+    for (int c = 0; c < C; ++c) sums[r][c] = sums[r][c] + (even[r][c] + odd[r][c]);
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -15,35 +15,40 @@ inline const float* expand_a(const PanelOfA<bf16>& a, int64_t k, int rows, float
   return to;
 }
 
+constexpr int64_t bf16_fetch_distance = 2048;
+
 template <class Links>
 struct Bf16Rows {
   static constexpr int at_once = bf16_rows_at_once;
 
-  // From step to step the sums are held in memory near by; the registers are the chains'.
-  template <int R, bool fetch>
+  template <int R, Asks asks>
   static void run(const Block<float, bf16>& x, int first, int half) {
     constexpr int C = vectors_at_once;
-    alignas(64) float held[R * C * 16];
     const float* a = x.a + first * 2 * Links::words;
     const bf16* b = x.b + half * 512;
     const float* in = x.in ? x.in + first * x.in_stride + half * 16 : nullptr;
-    int64_t in_stride = x.in_stride;
+    F32x16 sums[R][C];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < C; ++c)
+        sums[r][c] = in ? F32x16::load(in + r * x.in_stride + c * 16) : F32x16();
     const char* ahead = part_ahead<bf16>(x, first);
-    for (int64_t s = 0, steps = x.k / 32; s < steps;
-         ++s, a += x.rows * 2 * Links::words, b += 1024) {
-      const bool last = s + 1 == steps;
-      float* out = last ? x.out + first * x.out_stride + half * 16 : held;
-      const int64_t out_stride = last ? x.out_stride : C * 16;
-      if constexpr (fetch) {
+    for (int64_t s = 0; s < x.k / 32; ++s, a += x.rows * 2 * Links::words, b += 1024) {
+      if constexpr (asks == for_packed) {
+        chains_step<Links>(a, b, 512, Beyond<bf16_fetch_distance>{}, sums);
+      } else if constexpr (asks == for_lines) {
         const Lines lines{x.b_ahead.from + s * x.b_ahead.step + half * 16 * x.b_ahead.line,
                           x.b_ahead.line};
-        chains_step<Links, R, C>(a, b, 512, lines, in, in_stride, out, out_stride);
+        chains_step<Links>(a, b, 512, lines, sums);
       } else {
         ahead = prefetch<l2, 2>(ahead);
-        chains_step<Links, R, C>(a, b, 512, NoLines{}, in, in_stride, out, out_stride);
+        chains_step<Links>(a, b, 512, NoLines{}, sums);
       }
-      in = held, in_stride = C * 16;
     }
+    float* out = x.out + first * x.out_stride + half * 16;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < C; ++c) sums[r][c].store(out + r * x.out_stride + c * 16);
   }
 };
 
@@ -51,7 +56,7 @@ template <class Links>
 struct Bf16Vectors {
   using Element = bf16;
   using Prepared = float;
-  static constexpr int64_t fetch_distance = 4096;
+  static constexpr int64_t fetch_distance = bf16_fetch_distance;
   static constexpr bool fetches_c = true;
   static void begin(int) {}
   static void end() {}

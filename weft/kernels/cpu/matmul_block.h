@@ -31,12 +31,20 @@ template <Cache cache, int lines = 1>
 struct Fetch {
   const char* from = nullptr;      // null: nothing
   int64_t line = 64, step = 2048;  // bytes from line to line, and from one 2 KiB to the next
+  bool packed = false;             // `from` is fetch_distance beyond what is read
 };
-// One line after the other.
+enum Asks { for_nothing, for_packed, for_lines };
+
+// What is asked for while a line of B is read. One line after the other:
 struct Lines {
   const char* at;
   int64_t apart;
-  void next() { at = prefetch<l1>(at, apart); }
+  void next(const void* = nullptr) { at = prefetch<l1>(at, apart); }
+};
+// What lies `distance` bytes beyond it.
+template <int64_t distance>
+struct Beyond {
+  void next(const void* read) { (void)prefetch<l1>(static_cast<const char*>(read) + distance); }
 };
 
 // 32 rows of A over a run of K: packed, or, of bf16, where they lie. In elements: from row to row,
@@ -80,13 +88,13 @@ constexpr int f32_rows_at_once = 11, bf16_rows_at_once = 6, vectors_at_once = 2;
 constexpr int f32_rows_at_once = 6, bf16_rows_at_once = 3, vectors_at_once = 1;
 #endif
 
-// Calls Rows::run<R, fetch>(x, first, half) for the run-time number of rows R <= Rows::at_once.
-template <class Rows, bool fetch, int R, class Block>
+// Calls Rows::run<R, asks>(x, first, half) for the run-time number of rows R <= Rows::at_once.
+template <class Rows, Asks asks, int R, class Block>
 inline void with_rows(int rows, const Block& x, int first, int half) {
   if (rows == R)
-    Rows::template run<R, fetch>(x, first, half);
+    Rows::template run<R, asks>(x, first, half);
   else if constexpr (R > 1)
-    with_rows<Rows, fetch, R - 1>(rows, x, first, half);
+    with_rows<Rows, asks, R - 1>(rows, x, first, half);
 }
 
 // All rows of a block in groups of about equal size; columns from half * 16.
@@ -96,10 +104,12 @@ inline void in_row_groups(const Block& x) {
   for (int g = 0; g < groups; ++g) {
     const int first = x.rows * g / groups, last = x.rows * (g + 1) / groups;
     for (int half = 0; half < 2; half += vectors_at_once)
-      if (x.b_ahead.from)
-        with_rows<Rows, true, Rows::at_once>(last - first, x, first, half);
+      if (x.b_ahead.packed)
+        with_rows<Rows, for_packed, Rows::at_once>(last - first, x, first, half);
+      else if (x.b_ahead.from)
+        with_rows<Rows, for_lines, Rows::at_once>(last - first, x, first, half);
       else
-        with_rows<Rows, false, Rows::at_once>(last - first, x, first, half);
+        with_rows<Rows, for_nothing, Rows::at_once>(last - first, x, first, half);
   }
 }
 

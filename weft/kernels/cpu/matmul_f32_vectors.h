@@ -4,10 +4,12 @@
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
+constexpr int64_t f32_fetch_distance = 4096;
+
 struct F32Rows {
   static constexpr int at_once = f32_rows_at_once;
 
-  template <int R, bool fetch>
+  template <int R, Asks asks>
   static void run(const Block<float, float>& x, int first, int half) {
     constexpr int C = vectors_at_once;
     const float *a = x.a + first, *b = x.b + half * 16;
@@ -21,14 +23,15 @@ struct F32Rows {
     const char* ahead = part_ahead<float>(x, first);
 #pragma GCC unroll 1
     for (int64_t l = 0; l < x.k; ++l, a += 32, b += 32) {
-      if (!fetch && l % 8 == 0) ahead = prefetch<l2>(ahead);
-      if (fetch && l % 16 == 0)
+      if (asks == for_nothing && l % 8 == 0) ahead = prefetch<l2>(ahead);
+      if (asks == for_lines && l % 16 == 0)
         lines.at = x.b_ahead.from + l / 16 * x.b_ahead.step + half * 16 * x.b_ahead.line;
       F32x16 w[C];
 #pragma GCC unroll 2
       for (int c = 0; c < C; ++c) {
         w[c] = F32x16::load(b + c * 16);
-        if (fetch) lines.next();
+        if (asks == for_lines) lines.next();
+        if (asks == for_packed) Beyond<f32_fetch_distance>().next(b + c * 16);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
@@ -47,7 +50,7 @@ struct F32Rows {
 struct F32Vectors {
   using Element = float;
   using Prepared = float;
-  static constexpr int64_t fetch_distance = 4096;
+  static constexpr int64_t fetch_distance = f32_fetch_distance;
   static constexpr bool fetches_c = true;
   static void begin(int) {}
   static void end() {}

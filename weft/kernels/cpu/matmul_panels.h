@@ -57,7 +57,7 @@ struct Panels {
 
   // For B that is read once: what to ask for while `panel`, panel n up to `end`, is multiplied.
   Fetch b_ahead(const T* panel, Span columns, int64_t n, int64_t end, int64_t distance) const {
-    if (plan.pack_b == MatmulPlan::before) return {address(panel) + distance};
+    if (plan.pack_b == MatmulPlan::before) return {address(panel) + distance, 64, 2048, true};
     const Source<T>& s = source_b;
     const bool more = end < plan.k_padded, rows = s.k_contiguous();
     if (plan.pack_b != MatmulPlan::local || (!rows && sizeof(T) == 4)) return {};
