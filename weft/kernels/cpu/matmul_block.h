@@ -9,6 +9,7 @@
 //   block             the product
 #pragma once
 #include "weft/kernels/cpu/matmul_lanes.h"
+#include "weft/kernels/cpu/rows.h"
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
@@ -16,10 +17,10 @@ constexpr int64_t block_stride = 32;  // of sums that lie by themselves: 32 rows
 
 enum Cache { l1, l2 };
 
-// Ask for `lines` lines from p on; what follows them. (A function that only prefetches and returns
-// nothing is dropped by GCC 12.)
+// Ask for `lines` lines from p on; what follows them. (Not inlined early, a function that only
+// prefetches is dropped by GCC 12.)
 template <Cache cache, int lines = 1>
-[[nodiscard]] inline const char* prefetch(const char* p, int64_t apart = 64) {
+WEFT_INLINE inline const char* prefetch(const char* p, int64_t apart = 64) {
 #pragma GCC unroll 8
   for (int i = 0; i < lines; ++i)
     _mm_prefetch(p + i * apart, cache == l1 ? _MM_HINT_T0 : _MM_HINT_T1);
@@ -33,7 +34,7 @@ struct Fetch {
   int64_t line = 64, step = 2048;  // bytes from line to line, and from one 2 KiB to the next
   bool packed = false;             // `from` is fetch_distance beyond what is read
 };
-enum Asks { for_nothing, for_packed, for_lines };
+enum Asks { for_nothing, for_lines, for_beyond };
 
 // What is asked for while a line of B is read. One line after the other:
 struct Lines {
@@ -44,7 +45,9 @@ struct Lines {
 // What lies `distance` bytes beyond it.
 template <int64_t distance>
 struct Beyond {
-  void next(const void* read) { (void)prefetch<l1>(static_cast<const char*>(read) + distance); }
+  WEFT_INLINE void next(const void* read) {
+    prefetch<l1>(static_cast<const char*>(read) + distance);
+  }
 };
 
 // 32 rows of A over a run of K: packed, or, of bf16, where they lie. In elements: from row to row,
@@ -88,7 +91,8 @@ constexpr int f32_rows_at_once = 11, bf16_rows_at_once = 6, vectors_at_once = 2;
 constexpr int f32_rows_at_once = 6, bf16_rows_at_once = 3, vectors_at_once = 1;
 #endif
 
-// Calls Rows::run<R, asks>(x, first, half) for the run-time number of rows R <= Rows::at_once.
+// Calls Rows::run<R, asks>(x, first, half) for the run-time number of rows R <= Rows::at_once;
+// Rows::of_packed: what it asks for where B is packed.
 template <class Rows, Asks asks, int R, class Block>
 inline void with_rows(int rows, const Block& x, int first, int half) {
   if (rows == R)
@@ -104,12 +108,12 @@ inline void in_row_groups(const Block& x) {
   for (int g = 0; g < groups; ++g) {
     const int first = x.rows * g / groups, last = x.rows * (g + 1) / groups;
     for (int half = 0; half < 2; half += vectors_at_once)
-      if (x.b_ahead.packed)
-        with_rows<Rows, for_packed, Rows::at_once>(last - first, x, first, half);
-      else if (x.b_ahead.from)
-        with_rows<Rows, for_lines, Rows::at_once>(last - first, x, first, half);
-      else
+      if (!x.b_ahead.from)
         with_rows<Rows, for_nothing, Rows::at_once>(last - first, x, first, half);
+      else if (x.b_ahead.packed)
+        with_rows<Rows, Rows::of_packed, Rows::at_once>(last - first, x, first, half);
+      else
+        with_rows<Rows, for_lines, Rows::at_once>(last - first, x, first, half);
   }
 }
 

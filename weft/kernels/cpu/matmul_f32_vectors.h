@@ -4,10 +4,9 @@
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
-constexpr int64_t f32_fetch_distance = 4096;
-
 struct F32Rows {
   static constexpr int at_once = f32_rows_at_once;
+  static constexpr Asks of_packed = for_lines;
 
   template <int R, Asks asks>
   static void run(const Block<float, float>& x, int first, int half) {
@@ -31,7 +30,6 @@ struct F32Rows {
       for (int c = 0; c < C; ++c) {
         w[c] = F32x16::load(b + c * 16);
         if (asks == for_lines) lines.next();
-        if (asks == for_packed) Beyond<f32_fetch_distance>().next(b + c * 16);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
@@ -50,7 +48,7 @@ struct F32Rows {
 struct F32Vectors {
   using Element = float;
   using Prepared = float;
-  static constexpr int64_t fetch_distance = f32_fetch_distance;
+  static constexpr int64_t fetch_distance = 4096;
   static constexpr bool fetches_c = true;
   static void begin(int) {}
   static void end() {}
