@@ -101,8 +101,14 @@ function(weft_examples)
   endforeach()
 endfunction()
 
-# generated/weft/version.h: the version and the commit it was built from.
+# generated/weft_version.h: the version and the commit it was built from, looked up again after every
+# commit and checkout.
 function(weft_git_hash)
+  execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --path-format=absolute --git-path logs/HEAD
+                  OUTPUT_VARIABLE log OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  if(EXISTS "${log}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${log})
+  endif()
   execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short=12 HEAD
                   OUTPUT_VARIABLE hash OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   if(NOT hash)

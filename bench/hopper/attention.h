@@ -13,6 +13,7 @@
 
 #include "bench/hopper/cudnn_attention.h"
 #include "bench/hopper/device_data.h"
+#include "bench/hopper/errors.h"
 #include "bench/hopper/timing.h"
 #include "weft/kernels/cuda/attention.h"
 #include "weft/kernels/cuda/attention_backward.h"
@@ -68,6 +69,16 @@ struct AttentionCase {
   std::string name() const { return format("head {}, {}, S {}", head_dim, kind(), length); }
   const char* kind() const { return shape.causal ? "causal" : "full"; }
   double flops() const { return 4.0 * tokens * length * width * (shape.causal ? 0.5 : 1.0); }
+  // Where f64 does not take long.
+  bool has_exact() const { return length <= 1024; }
+  std::vector<double> head(CudaDevice& gpu, const BufferPtr& b) const {
+    return first_head(gpu, b, width, length, head_dim);
+  }
+  std::unique_ptr<ExactAttention> exact(CudaDevice& gpu) const {
+    auto x = std::make_unique<ExactAttention>(shape, length);
+    x->q = head(gpu, rows[0].q), x->k = head(gpu, rows[0].k), x->v = head(gpu, rows[0].v);
+    return x;
+  }
 };
 
 // cuDNN's forward pass over the same rows, with results of its own.
@@ -97,7 +108,8 @@ inline double checked_difference(CudaDevice& gpu, const BufferPtr& peer, const B
 
 // A row: cuDNN, where there is one, Weft as it ships, and with each chunk.
 inline void measure_forward(CudaDevice& gpu, const Cudnn* lib, const AttentionCase& x,
-                            const std::vector<int>& chunks, int rounds, Ratios& ratios) {
+                            const std::vector<int>& chunks, int rounds, Ratios& ratios,
+                            ErrorTable& errors) {
   CudaStream& stream = gpu.stream();
   std::vector<Run> runs{[&](int i) { kernels::cuda::attention_forward(stream, x.params(i)); }};
   for (const int chunk : chunks)
@@ -110,6 +122,11 @@ inline void measure_forward(CudaDevice& gpu, const Cudnn* lib, const AttentionCa
   if (lib) peer.emplace(gpu, *lib, x), runs.push_back([&](int i) { peer->run(x, i); });
   for (const Run& run : runs) run(0);  // compiled before the capture
   const double different = peer ? checked_difference(gpu, peer->o[0], x.rows[0].o) : no_peer;
+  if (peer && x.has_exact()) {
+    const std::vector<double> o = x.exact(gpu)->o();
+    errors.add(x.name(),
+               {error_of(x.head(gpu, x.rows[0].o), o), error_of(x.head(gpu, peer->o[0]), o)});
+  }
   const int launches = std::max(2, int(0.008 * 500e12 / x.flops()));
   const std::vector<double> t = in_turns(stream, runs, launches, rounds);
   const double theirs = peer ? t.back() : no_peer;
@@ -129,12 +146,14 @@ inline void measure_attention(CudaDevice& gpu, const Cudnn* lib, const std::vect
   for (size_t i = 0; i < chunks.size(); ++i) std::printf("---|");
   std::printf("\n");
   Ratios ratios;
+  ErrorTable errors;
   for (const int head_dim : heads)
     for (const bool causal : {true, false})
       for (const int length : {1024, 4096, 16384})
         measure_forward(gpu, lib, AttentionCase(gpu, head_dim, length, causal), chunks, rounds,
-                        ratios);
+                        ratios, errors);
   ratios.print();
+  errors.print();
 }
 
 // The same shapes backward.
@@ -197,10 +216,23 @@ struct BackwardPeer {
     most = std::max(most, checked_difference(gpu, to[0].dk, x.to[0].dk));
     return std::max(most, checked_difference(gpu, to[0].dv, x.to[0].dv));
   }
+  void add_errors(CudaDevice& gpu, const AttentionBackwardCase& x, ErrorTable& errors) const {
+    const AttentionCase& f = x.forward;
+    std::vector<double> dq, dk, dv;
+    f.exact(gpu)->gradients(f.head(gpu, x.d_o[0]), dq, dk, dv);
+    const auto add = [&](const char* name, const BufferPtr& ours, const BufferPtr& peer,
+                         const std::vector<double>& exact) {
+      errors.add(f.name() + ", " + name,
+                 {error_of(f.head(gpu, ours), exact), error_of(f.head(gpu, peer), exact)});
+    };
+    add("dq", x.to[0].dq, to[0].dq, dq);
+    add("dk", x.to[0].dk, to[0].dk, dk);
+    add("dv", x.to[0].dv, to[0].dv, dv);
+  }
 };
 
 inline void measure_backward(CudaDevice& gpu, const Cudnn* lib, const AttentionBackwardCase& x,
-                             int rounds, Ratios& ratios) {
+                             int rounds, Ratios& ratios, ErrorTable& errors) {
   CudaStream& stream = gpu.stream();
   std::vector<Run> runs{[&](int i) { kernels::cuda::attention_backward(stream, x.params(i)); }};
   std::optional<AttentionPeer> forward;
@@ -216,6 +248,7 @@ inline void measure_backward(CudaDevice& gpu, const Cudnn* lib, const AttentionB
   for (const Run& run : runs) run(0);  // compiled before the capture
   double different = lib ? 0 : no_peer;
   for (const auto& peer : peers) different = std::max(different, peer->check(gpu, x));
+  if (lib && x.forward.has_exact()) peers[0]->add_errors(gpu, x, errors);
   const int launches = std::max(2, int(0.012 * 400e12 / x.flops()));
   std::vector<double> t = in_turns(stream, runs, launches, rounds);
   t.resize(3, no_peer);
@@ -234,12 +267,14 @@ inline void measure_attention_backward(CudaDevice& gpu, const Cudnn* lib,
       "\n| attention backward | difference | cuDNN | deterministic | Weft | of cuDNN | of "
       "deterministic |\n|---|---|---|---|---|---|---|\n");
   Ratios ratios;
+  ErrorTable errors;
   for (const int head_dim : heads)
     for (const bool causal : {true, false})
       for (const int length : {1024, 4096, 16384})
         measure_backward(gpu, lib, AttentionBackwardCase(gpu, head_dim, length, causal), rounds,
-                         ratios);
+                         ratios, errors);
   ratios.print();
+  errors.print();
 }
 
 }  // namespace weft::bench

@@ -9,6 +9,7 @@
 
 #include "bench/hopper/cublaslt.h"
 #include "bench/hopper/device_data.h"
+#include "bench/hopper/errors.h"
 #include "bench/hopper/flags.h"
 #include "weft/kernels/cuda/matmul.h"
 
@@ -107,9 +108,10 @@ struct ProductOptions {
   int rounds = 5;
 };
 
-// Prints how far ours is from the peer's; what the peer cannot do is left to the tests.
+// Prints our error over the peer's, and how far ours is from the peer's; what the peer cannot do is
+// left to the tests.
 inline void check_equal(CudaDevice& gpu, const Case& x, const LtMatmul& peer) {
-  if (has_epilogue(x.form) && x.form != 'g') return void(std::printf(" | |"));
+  if (has_epilogue(x.form) && x.form != 'g') return void(std::printf(" | | |"));
   if (x.form == 'w')
     for (const BufferPtr& c : x.c) gpu.stream().fill(c->data(), 0, c->bytes());
   peer.run(gpu.stream(), x.params(0, 0));
@@ -117,7 +119,14 @@ inline void check_equal(CudaDevice& gpu, const Case& x, const LtMatmul& peer) {
   gpu.stream().synchronize();
   const Difference d = difference(gpu, x.c[0], x.c[1], x.p.m * x.p.n, x.form == 'w');
   WEFT_CHECK(d.relative < 1e-2, "results differ by {} from cuBLASLt's", d.relative);
-  std::printf(" | %.1e | %.4f%%", d.relative, d.bits * 100);
+  const Matmul p = x.params(0, 1);
+  const auto bytes = [](const void* data) { return static_cast<const std::byte*>(data); };
+  const Errors errors =
+      product_errors(gpu, {bytes(p.a.data), bytes(p.b.data), bytes(p.bias), x.c[1]->data(),
+                           x.c[0]->data(), p.a.row_stride, p.a.col_stride, p.b.row_stride,
+                           p.b.col_stride, p.n, p.m, p.k, x.form == 'w'});
+  errors.check("the product");
+  std::printf(" | %.1e | %.3f | %.4f%%", errors.ours, errors.ratio(), d.bits * 100);
 }
 
 // TFLOP/s.
@@ -201,9 +210,10 @@ inline void measure_matmul(CudaDevice& gpu, const ProductOptions& o) {
   CublasLt lt;
   if (!lt.load()) resource_error("libcublasLt was not found; it is what this measures against");
   std::printf(
-      "| m x n x k | form | difference | other bits | cuBLASLt | Weft | ratio | of plain |");
+      "| m x n x k | form | error | of cuBLASLt's | other bits | cuBLASLt | Weft | ratio | of "
+      "plain |");
   for (const std::string& t : o.tries) std::printf(" %s |", t.c_str());
-  std::printf("\n|---|---|---|---|---|---|---|---|");
+  std::printf("\n|---|---|---|---|---|---|---|---|---|");
   for (size_t i = 0; i < o.tries.size(); ++i) std::printf("---|");
   std::printf("\n");
   Ratios ratios;
