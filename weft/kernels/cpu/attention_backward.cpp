@@ -105,47 +105,50 @@ class Backward {
     for (int begin = 0; begin < queries_; begin += block_queries) {
       for (int i = begin; i < begin + block_queries; i += 16) {
         fetch(q.from(i + block_queries), 16), fetch(d_o.from(i + block_queries), 16);
-        fetch(o.from(i), 16);
+        fetch(o.from(i + block_queries), 16);
         pack_columns16(q.from(i), depth_, q_columns_ + i * depth_, staging_);
         pack_columns16(d_o.from(i), depth_, do_columns_ + i * depth_, staging_);
       }
       pack_rows64(q.from(begin), depth_, q_rows_ + begin * depth_, staging_);
       pack_rows64(d_o.from(begin), depth_, do_rows_ + begin * depth_, staging_);
-      for (int i = begin; i < begin + block_queries; ++i) note_query(i, head);
+      for (int i = begin; i < begin + block_queries; i += 16) note_queries(i, head);
     }
   }
 
   void store_keys() {
     const AttentionSegment& s = *segment_;
-    const auto dk = head_rows<T>(a_.dk, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
-    const auto dv = head_rows<T>(a_.dv, s.kv_begin, kv_head_, s.kv_len, shape_.head_dim);
     for (int j = 0; j < s.kv_len; ++j) {
       const int64_t row = s.kv_begin + j, at = int64_t{j} * depth_;
-      fetch(dk.from(j + 16), 1), fetch(dv.from(j + 16), 1);
       store_scaled(dk_ + at, F32x16(shape_.scale), row_of<T>(a_.dk, row, kv_head_),
                    shape_.head_dim);
       store_scaled(dv_ + at, F32x16(1.0f), row_of<T>(a_.dv, row, kv_head_), shape_.head_dim);
     }
   }
 
-  void note_query(int i, int head) {
+  // What there is about 16 queries.
+  void note_queries(int begin, int head) {
     const AttentionSegment& s = *segment_;
-    const bool real = i < queries_;
-    const Keys keys = real ? visible_keys(shape_, s, chunk_ + i) : Keys{0, 0};
-    const int64_t row = s.q_begin + chunk_ + i;
-    stats_.first[i] = float(keys.begin), stats_.last[i] = float(keys.end);
-    stats_.shift[i] = real ? a_.lse[row * shape_.q_heads + head] * -log2_e : 0;
-    stats_.d[i] =
-        real ? sum_of_products(row_of<T>(a_.o, row, head), row_of<T>(a_.d_o, row, head)) : 0;
+    float products[16 * 16];
+    for (int i = begin; i < begin + 16; ++i) {
+      const bool real = i < queries_;
+      const Keys keys = real ? visible_keys(shape_, s, chunk_ + i) : Keys{0, 0};
+      const int64_t row = s.q_begin + chunk_ + i;
+      stats_.first[i] = float(keys.begin), stats_.last[i] = float(keys.end);
+      stats_.shift[i] = real ? a_.lse[row * shape_.q_heads + head] * -log2_e : 0;
+      const F32x16 sum =
+          real ? products_of(row_of<T>(a_.o, row, head), row_of<T>(a_.d_o, row, head)) : F32x16();
+      sum.store(products + (i - begin) * 16);
+    }
+    sum_rows16(products).store(stats_.d + begin);
   }
-  float sum_of_products(const T* a, const T* b) const {
+  F32x16 products_of(const T* a, const T* b) const {
     F32x16 sum = {};
     int i = 0;
     for (; i + 16 <= shape_.head_dim; i += 16)
       sum = fma(F32x16::load(a + i), F32x16::load(b + i), sum);
     if (const int left = shape_.head_dim - i)
       sum = fma(F32x16::load(a + i, left), F32x16::load(b + i, left), sum);
-    return sum_lanes(sum);
+    return sum;
   }
 
   // The first rows of what query head `head` will read, if there is one.
@@ -312,8 +315,6 @@ class Backward {
   // 16 queries; dq_ holds blocks of [depth][64 queries].
   void store_dq(int query, int head) {
     const int inner = query % block_queries;
-    const auto dq = head_rows<T>(a_.dq, segment_->q_begin, head, segment_->q_len, shape_.head_dim);
-    fetch(dq.from(chunk_ + query + 16), 16);
     const float* from = dq_ + (query - inner) * depth_ + inner;
     float* turned = block_->s;  // [16 queries][depth]
     static_assert(sizeof block_->s >= 16 * attention_max_head_dim * sizeof(float));

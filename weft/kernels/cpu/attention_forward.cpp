@@ -47,11 +47,12 @@ class Forward {
     const bool overlapped = !streamed && 2 * (b.end - b.begin) <= packed_blocks_;
     if (!overlapped) drain();
     half_ = overlapped ? 1 - half_ : 0;
-    segment_ = &s, kv_head_ = kv_head, streamed_ = streamed;
+    segment_ = &s, kv_head_ = kv_head, streamed_ = streamed, overlapped_ = overlapped;
     keys_ = head_rows<T>(a_.k, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
     values_ = head_rows<T>(a_.v, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
+    // What is short is packed faster than it could be asked for.
     ahead_ = {};
-    if (kv_head + 1 < shape_.kv_heads) {
+    if (!overlapped && kv_head + 1 < shape_.kv_heads) {
       ahead_.rows[0] = head_rows<T>(a_.k, s.kv_begin, kv_head + 1, s.kv_len, shape_.head_dim);
       ahead_.rows[1] = head_rows<T>(a_.v, s.kv_begin, kv_head + 1, s.kv_len, shape_.head_dim);
     }
@@ -97,11 +98,11 @@ class Forward {
     return b.end - b.begin + 1;
   }
 
-  // Rows lie a stride apart, which no prefetcher follows: what is needed next is asked for on the
-  // way, the next block's keys and the values that come after these keys.
+  // Rows lie a stride apart, which no prefetcher follows: the next block's are asked for on the
+  // way; of values those that come after these keys.
   void pack_k(int block, T* to) {
     for (int i = 0; i < block_keys; i += 16) {
-      const int row = block * block_keys + i, value = streamed_ ? row - block_keys : row;
+      const int row = block * block_keys + i, value = row + (streamed_ ? -1 : 1) * block_keys;
       fetch(keys_.from(row + block_keys), 16);
       if (value >= 0) fetch(values_.from(value), 16);
       pack_columns16(keys_.from(row), depth_, to + i * depth_, staging_);
@@ -170,7 +171,7 @@ class Forward {
     if (b.begin == b.end) return clear_rows(first, rows);
     ForwardTile<T>& t = tiles_[tiles_begun_++ % 2];
     load_tile(t, first, rows);
-    fetch_tile(first + tile_rows);
+    if (!overlapped_) fetch_tile(first + tile_rows);
     for (int block = b.begin; block < b.end; ++block) {
       const int key = block * block_keys;
       TileStep next;
@@ -199,21 +200,20 @@ class Forward {
 
   void store_tile(const TileStep& done) {
     const ForwardTile<T>& t = *done.tile;
-    float lse[tile_rows];
+    float inverse[tile_rows], lse[tile_rows];
+    for (int r = 0; r < done.rows; r += 16) {
+      const F32x16 sum = sum_rows16(t.l + r * 16);
+      const Mask16 none = sum == F32x16();
+      select(none, F32x16(), F32x16(1.0f) / sum).store(inverse + r);
+      const F32x16 value = fnma(F32x16::load(t.shift + r), F32x16(ln_2), log(sum));
+      select(none, F32x16(-infinity), value).store(lse + r);
+    }
     Place p = place(*done.segment, done.kv_head, done.first_row);
     for (int r = 0; r < done.rows; ++r, step(p)) {
-      const float sum = lse[r] = sum_lanes(F32x16::load(t.l + r * 16));
-      store_scaled(t.o + r * depth_, F32x16(sum == 0 ? 0.0f : 1 / sum),
-                   row_of<T>(a_.o, p.row, p.head), shape_.head_dim);
+      store_scaled(t.o + r * depth_, F32x16(inverse[r]), row_of<T>(a_.o, p.row, p.head),
+                   shape_.head_dim);
+      if (a_.lse) a_.lse[p.row * shape_.q_heads + p.head] = lse[r];
     }
-    if (!a_.lse) return;
-    for (int r = 0; r < done.rows; r += 16) {
-      const F32x16 sum = F32x16::load(lse + r);
-      const F32x16 value = fnma(F32x16::load(t.shift + r), F32x16(ln_2), log(sum));
-      select(sum == F32x16(), F32x16(-infinity), value).store(lse + r);
-    }
-    p = place(*done.segment, done.kv_head, done.first_row);
-    for (int r = 0; r < done.rows; ++r, step(p)) a_.lse[p.row * shape_.q_heads + p.head] = lse[r];
   }
 
   // Rows that see no key.
@@ -239,7 +239,7 @@ class Forward {
   int64_t tiles_begun_ = 0, steps_ = 0;
   Rows<T> keys_{}, values_{};
   RowsAhead<T, 2> ahead_;
-  bool streamed_ = false;
+  bool streamed_ = false, overlapped_ = false;
   TileStep before_, now_;
 };
 

@@ -136,14 +136,25 @@ void pack_columns16(Rows<T> rows, int depth, T* to, T* staging) {
     transpose_words(rows.data + i, rows.stride, to + i * 16, int64_t{word});
 }
 
-// Two rows of 16 bf16, element by element side by side.
-WEFT_INLINE inline void interleave(const bf16* first, const bf16* second, bf16* to) {
-  const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first));
-  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second));
-  const __m256i low = _mm256_unpacklo_epi16(a, b), high = _mm256_unpackhi_epi16(a, b);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute2x128_si256(low, high, 0x20));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16),
-                      _mm256_permute2x128_si256(low, high, 0x31));
+// Two rows of 32 bf16, element by element side by side: 16 pairs to `to`, the others to `next`.
+WEFT_INLINE inline void interleave(const bf16* first, const bf16* second, bf16* to, bf16* next) {
+#if defined(__AVX512F__)
+  const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
+  const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
+  const __m512i front = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+  const __m512i back = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, front, high));
+  _mm512_storeu_si512(next, _mm512_permutex2var_epi64(low, back, high));
+#else
+  for (int i = 0; i < 2; ++i) {
+    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i * 16));
+    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i * 16));
+    const __m256i low = _mm256_unpacklo_epi16(a, b), high = _mm256_unpackhi_epi16(a, b);
+    __m256i* half = reinterpret_cast<__m256i*>(i ? next : to);
+    _mm256_storeu_si256(half, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256(half + 1, _mm256_permute2x128_si256(low, high, 0x31));
+  }
+#endif
 }
 
 // B with the rows as its k and their elements as its columns: 64 rows to [depth / 16][64 /
@@ -151,9 +162,9 @@ WEFT_INLINE inline void interleave(const bf16* first, const bf16* second, bf16* 
 inline void pack_rows64(Rows<bf16> rows, int depth, bf16* to, bf16* staging) {
   rows = padded(rows, 64, depth, staging);
   for (int r = 0; r < 64; r += 2)
-    for (int i = 0; i < depth; i += 16)
+    for (int i = 0; i < depth; i += 32)
       interleave(rows.data + r * rows.stride + i, rows.data + (r + 1) * rows.stride + i,
-                 to + i * 64 + r * 16);
+                 to + i * 64 + r * 16, to + (i + 16) * 64 + r * 16);
 }
 inline void pack_rows64(Rows<float> rows, int depth, float* to, float* staging) {
   rows = padded(rows, 64, depth, staging);
@@ -174,7 +185,32 @@ WEFT_INLINE inline void copy_padded(const T* from, int width, int depth, T* to) 
   std::memset(static_cast<void*>(to + width), 0, size_t(depth - width) * sizeof(T));
 }
 
-// 16 rows of f32 sums [16][stride], times `factor`, to a row of the caller's array.
+// The sums of 16 rows of 16, each in the order of sum_lanes().
+inline F32x16 sum_rows16(const float* rows) {
+#if defined(__AVX512F__)
+  __m512 eight[8], four[4], two[2];
+  WEFT_UNROLL for (int i = 0; i < 8; ++i) {  // rows i and i + 4 of the first or last eight
+    const float* row = rows + (i / 4 * 8 + i % 4) * 16;
+    const __m512 a = _mm512_loadu_ps(row), b = _mm512_loadu_ps(row + 4 * 16);
+    eight[i] = _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xee);
+  }
+  WEFT_UNROLL for (int i = 0; i < 4; ++i) {  // rows i, i + 4, i + 8, i + 12
+    const __m512 a = eight[i], b = eight[i + 4];
+    four[i] = _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xdd);
+  }
+  WEFT_UNROLL for (int i = 0; i < 2; ++i) {
+    const __m512 a = four[i * 2], b = four[i * 2 + 1];
+    two[i] = _mm512_shuffle_ps(a, b, 0x44) + _mm512_shuffle_ps(a, b, 0xee);
+  }
+  return _mm512_shuffle_ps(two[0], two[1], 0x88) + _mm512_shuffle_ps(two[0], two[1], 0xdd);
+#else
+  float sums[16];
+  for (int r = 0; r < 16; ++r) sums[r] = sum_lanes(F32x16::load(rows + r * 16));
+  return F32x16::load(sums);
+#endif
+}
+
+// A row of f32 sums, times `factor`, to a row of the caller's array.
 template <class T>
 void store_scaled(const float* from, F32x16 factor, T* to, int width) {
   for (int i = 0; i < width; i += 16) {

@@ -85,31 +85,45 @@ WEFT_INLINE inline void store_rounded(F32x16 a, F32x16 b, bf16* to) {
 #endif
 }
 
-// Of 16 keys from `key` on, those in [first, last).
-WEFT_INLINE inline Mask16 visible_lanes(float first, float last, int key) {
+// Sixteen keys from `key` on.
+WEFT_INLINE inline F32x16 keys_from(int key) {
   alignas(64) static constexpr float count[16] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                   8, 9, 10, 11, 12, 13, 14, 15};
-  const F32x16 keys = F32x16::load(count) + F32x16(float(key));
-  return (F32x16(first) <= keys) & (keys < F32x16(last));
+  return F32x16::load(count) + F32x16(float(key));
 }
 
-// Scores to probabilities, one row of `vectors` times 16 keys. first: this is the tile's first
-// block; masked: not every key is visible.
-template <class T, bool first, bool masked, int vectors>
+// What a row sees of a block of keys.
+enum class Seen {
+  all,
+  diagonal,  // all of the first vectors, of the last one the keys before its `last`, no others
+  any
+};
+
+// Whether vector j may have keys that are not seen.
+template <Seen seen, int vectors>
+constexpr bool hides(int j) {
+  return seen == Seen::any || (seen == Seen::diagonal && j + 1 == vectors);
+}
+
+// Scores to probabilities, one row; no key past `vectors` times 16 is seen. first: this is the
+// tile's first block.
+template <class T, bool first, Seen seen, int vectors>
 WEFT_INLINE inline void softmax_row(const Step<T>& step, int r, float scale) {
   ForwardTile<T>& t = *step.tile;
   const float* s = step.s + r * block_keys;
-  F32x16 x[vectors];
-  Mask16 visible[vectors];
+  F32x16 x[4] = {{}, {}, {}, {}};
+  Mask16 visible[4];
   WEFT_UNROLL for (int j = 0; j < vectors; ++j) {
     x[j] = F32x16::load(s + j * 16);
-    if constexpr (masked) {
-      visible[j] = visible_lanes(t.first[r], t.last[r], step.key + j * 16);
-      x[j] = select(visible[j], x[j], F32x16(never_seen));
-    }
+    if (!hides<seen, vectors>(j)) continue;
+    const F32x16 keys = keys_from(step.key + j * 16);
+    visible[j] = keys < F32x16(t.last[r]);
+    if (seen == Seen::any) visible[j] = visible[j] & (F32x16(t.first[r]) <= keys);
+    x[j] = select(visible[j], x[j], F32x16(never_seen));
   }
-  F32x16 top = max(x[0], x[1]);
-  if constexpr (vectors == 4) top = max(top, max(x[2], x[3]));
+  F32x16 top = x[0];
+  if constexpr (vectors > 1) top = max(top, x[1]);
+  if constexpr (vectors > 2) top = max(top, vectors > 3 ? max(x[2], x[3]) : x[2]);
   if constexpr (first) {
     set_shift(t, r, top, scale);
   } else if ((F32x16(t.limit[r]) < top).any()) [[unlikely]] {
@@ -118,15 +132,16 @@ WEFT_INLINE inline void softmax_row(const Step<T>& step, int r, float scale) {
   const F32x16 shift = t.shift[r];
   WEFT_UNROLL for (int j = 0; j < vectors; ++j) {
     x[j] = power_of_two<T>(fma(x[j], F32x16(scale), shift));
-    if constexpr (masked) x[j] = select(visible[j], x[j], F32x16());
+    if (hides<seen, vectors>(j)) x[j] = select(visible[j], x[j], F32x16());
   }
-  F32x16 sum = F32x16(x[0]) + x[1];
-  if constexpr (vectors == 4) sum += F32x16(x[2]) + x[3];
+  F32x16 sum = x[0];
+  if constexpr (vectors > 1) sum += x[1];
+  if constexpr (vectors > 2) sum += vectors > 3 ? x[2] + x[3] : x[2];
   float* l = t.l + r * 16;
   (first ? sum : F32x16::load(l) + sum).store(l);
   T* p = p_of<T>(step.s) + r * p_stride<T>;
   store_rounded(x[0], x[1], p);
-  if constexpr (vectors == 4) store_rounded(x[2], x[3], p + 32);
+  store_rounded(x[2], x[3], p + 32);
 }
 
 // After the values of the block before are in the sums.
@@ -173,25 +188,58 @@ void push_values(ProductQueue<T>& queue, const Step<T>& step, int depth) {
               .add = !step.first});
 }
 
-template <class T, bool first, bool masked, int vectors>
-void softmax(const Step<T> step, float scale, ProductQueue<T>& queue) {
+// Four rows from `row` on.
+template <class T, bool first, Seen seen, int vectors>
+WEFT_INLINE inline void softmax_rows(const Step<T>& step, int row, float scale,
+                                     ProductQueue<T>& queue) {
+  queue.beside(row + 4, tile_rows, [&](int i) WEFT_INLINE {
+    softmax_row<T, first, seen, vectors>(step, row + i, scale);
+  });
+}
+template <class T, bool first, Seen seen, int vectors>
+__attribute__((noinline)) void few_softmax_rows(const Step<T>& step, int row, float scale,
+                                                ProductQueue<T>& queue) {
+  softmax_rows<T, first, seen, vectors>(step, row, scale, queue);
+}
+
+// All rows see all keys.
+template <class T, bool first>
+void softmax_of_all(const Step<T> step, float scale, ProductQueue<T>& queue) {
   int row = 0;
   for (; row + 4 <= step.rows; row += 4)
-    queue.beside(row + 4, tile_rows, [&](int i) WEFT_INLINE {
-      softmax_row<T, first, masked, vectors>(step, row + i, scale);
-    });
-  for (; row < step.rows; ++row) softmax_row<T, first, masked, vectors>(step, row, scale);
-  queue.finish();
+    softmax_rows<T, first, Seen::all, 4>(step, row, scale, queue);
+  for (; row < step.rows; ++row) softmax_row<T, first, Seen::all, 4>(step, row, scale);
+}
+
+template <class T, bool first>
+void softmax_of_some(const Step<T>& step, float scale, ProductQueue<T>& queue) {
+  const ForwardTile<T>& t = *step.tile;
+  int row = 0;
+  for (; row + 4 <= step.rows; row += 4) {
+    const int low = int(t.last[row]) - step.key, high = int(t.last[row + 3]) - step.key;
+    const int vectors = high < block_keys ? (high + 15) / 16 : 4;
+    const bool any = t.first[row + 3] > float(step.key) || high <= 0 || low < 16 * (vectors - 1);
+    if (any)
+      few_softmax_rows<T, first, Seen::any, 4>(step, row, scale, queue);
+    else if (vectors == 1)
+      few_softmax_rows<T, first, Seen::diagonal, 1>(step, row, scale, queue);
+    else if (vectors == 2)
+      few_softmax_rows<T, first, Seen::diagonal, 2>(step, row, scale, queue);
+    else if (vectors == 3)
+      few_softmax_rows<T, first, Seen::diagonal, 3>(step, row, scale, queue);
+    else
+      few_softmax_rows<T, first, Seen::diagonal, 4>(step, row, scale, queue);
+  }
+  for (; row < step.rows; ++row) softmax_row<T, first, Seen::any, 4>(step, row, scale);
 }
 
 template <class T, bool first>
 void softmax(const Step<T>& step, float scale, ProductQueue<T>& queue) {
-  if (!step.masked)
-    softmax<T, first, false, 4>(step, scale, queue);
-  else if (step.keys == 64)
-    softmax<T, first, true, 4>(step, scale, queue);
+  if (step.masked)
+    softmax_of_some<T, first>(step, scale, queue);
   else
-    softmax<T, first, true, 2>(step, scale, queue);
+    softmax_of_all<T, first>(step, scale, queue);
+  queue.finish();
 }
 
 // Softmax of `now` beside the values of the step before and the scores of the next, whose place is
