@@ -3,6 +3,7 @@
 #pragma once
 #include "weft/kernels/attention.h"
 #include "weft/kernels/cpu/attention_math.h"
+#include "weft/kernels/cpu/matmul_lanes.h"
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
@@ -136,35 +137,14 @@ void pack_columns16(Rows<T> rows, int depth, T* to, T* staging) {
     transpose_words(rows.data + i, rows.stride, to + i * 16, int64_t{word});
 }
 
-// Two rows of 32 bf16, element by element side by side: 16 pairs to `to`, the others to `next`.
-WEFT_INLINE inline void interleave(const bf16* first, const bf16* second, bf16* to, bf16* next) {
-#if defined(__AVX512F__)
-  const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
-  const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
-  const __m512i front = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
-  const __m512i back = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, front, high));
-  _mm512_storeu_si512(next, _mm512_permutex2var_epi64(low, back, high));
-#else
-  for (int i = 0; i < 2; ++i) {
-    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i * 16));
-    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i * 16));
-    const __m256i low = _mm256_unpacklo_epi16(a, b), high = _mm256_unpackhi_epi16(a, b);
-    __m256i* half = reinterpret_cast<__m256i*>(i ? next : to);
-    _mm256_storeu_si256(half, _mm256_permute2x128_si256(low, high, 0x20));
-    _mm256_storeu_si256(half + 1, _mm256_permute2x128_si256(low, high, 0x31));
-  }
-#endif
-}
-
 // B with the rows as its k and their elements as its columns: 64 rows to [depth / 16][64 /
 // w][16][w].
 inline void pack_rows64(Rows<bf16> rows, int depth, bf16* to, bf16* staging) {
   rows = padded(rows, 64, depth, staging);
   for (int r = 0; r < 64; r += 2)
     for (int i = 0; i < depth; i += 32)
-      interleave(rows.data + r * rows.stride + i, rows.data + (r + 1) * rows.stride + i,
-                 to + i * 64 + r * 16, to + (i + 16) * 64 + r * 16);
+      pair_up(rows.data + r * rows.stride + i, rows.data + (r + 1) * rows.stride + i,
+              to + i * 64 + r * 16, to + (i + 16) * 64 + r * 16);
 }
 inline void pack_rows64(Rows<float> rows, int depth, float* to, float* staging) {
   rows = padded(rows, 64, depth, staging);

@@ -8,14 +8,15 @@
 
 namespace weft::kernels::cpu::WEFT_ISA {
 
-// How a chain is walked: `words` links of 32 bits for the 16 k of its parity in a step.
+// How a chain is walked: links of 32 bits for the 16 k of its parity in a step, `ks` each, so that
+// there are `words`.
 //   columns  a link of 16 columns, from B's rows from b on, for `rows` rows of A
 //   row      A's 32 k of a step: the even chain's words, then the odd one's
 //   fma      sum + the products of a link, each rounded by itself
 
 // A link is one k, in f32.
 struct Singles {
-  static constexpr int words = 16;
+  static constexpr int ks = 1, words = 16;
   template <int rows>
   static F32x16 columns(const bf16* b, bool odd) {
     const int32_t* pairs = reinterpret_cast<const int32_t*>(b);
@@ -36,7 +37,7 @@ struct Singles {
 // Isa::avx512_bf16 on, adds the product of the upper halves first, then that of the lower ones, and
 // rounds after each as an FMA does.
 struct Pairs {
-  static constexpr int words = 8;
+  static constexpr int ks = 2, words = 8;
   // One permutation; where there are many chains it would cost them registers for its indices.
   template <int rows>
   static F32x16 columns(const bf16* b, bool odd) {
@@ -76,19 +77,19 @@ struct NoLines {
 template <class Links, int R, int C, class Fetching>
 WEFT_INLINE inline void chains_step(const float* a, const bf16* b, int64_t b_stride, Fetching lines,
                                     F32x16 (&sums)[R][C]) {
-  constexpr int words = Links::words, rows_of_b = 16 / words;
+  constexpr int words = Links::words;
   F32x16 even[R][C], odd[R][C];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) even[r][c] = odd[r][c] = F32x16();
 #pragma GCC unroll 8
-  for (int link = 0; link < words; ++link, ++a, b += 32 * rows_of_b) {
+  for (int link = 0; link < words; ++link, ++a, b += 32 * Links::ks) {
     F32x16 w[C], v[C];
 #pragma GCC unroll 2
     for (int c = 0; c < C; ++c) {
       const bf16* at = b + c * b_stride;
       w[c] = Links::template columns<R>(at, false), v[c] = Links::template columns<R>(at, true);
-      for (int row = 0; row < rows_of_b; ++row) lines.next(at + 32 * row);
+      for (int row = 0; row < Links::ks; ++row) lines.next(at + 32 * row);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {

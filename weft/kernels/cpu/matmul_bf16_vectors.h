@@ -17,12 +17,12 @@ inline const float* expand_a(const PanelOfA<bf16>& a, int64_t k, int rows, float
 
 // How packed B is best asked for, measured on Zen 5: in bytes, and as Rows::of_packed.
 template <class Links>
-constexpr int64_t fetch_distance_of = Links::words == 8 ? 2048 : 4096;
+constexpr int64_t fetch_distance_of = Links::ks == 2 ? 2048 : 4096;
 
 template <class Links>
 struct Bf16Rows {
   static constexpr int at_once = bf16_rows_at_once;
-  static constexpr Asks of_packed = Links::words == 8 ? for_beyond : for_lines;
+  static constexpr Asks of_packed = Links::ks == 2 ? for_beyond : for_lines;
 
   template <int R, Asks asks>
   static void run(const Block<float, bf16>& x, int first, int half) {
