@@ -82,8 +82,8 @@ Node::~Node() {
 }
 
 Tensor::Tensor(Array value) : node_(std::make_shared<Node>()) {
-  node_->types = {{value.dtype(), Dims(value.shape())}};
-  node_->values = {std::move(value)};
+  node_->types.push_back({value.dtype(), Dims(value.shape())});
+  node_->values.push_back(std::move(value));
 }
 
 const TensorType& Tensor::type() const {

@@ -56,12 +56,23 @@ Tensors tensors_of(T value) {
   for_each_tensor(value, [&](Tensor& t) { found.push_back(t); });
   return found;
 }
-// `value` with its tensors replaced, in order.
+// Takes the tensors out of `value`, in order; what is left can be filled again.
 template <class T>
-T with_tensors(T value, const Tensors& tensors) {
+Tensors take_tensors(T& value) {
+  Tensors taken;
+  for_each_tensor(value, [&](Tensor& t) { taken.push_back(std::exchange(t, {})); });
+  return taken;
+}
+template <class T>
+void put_tensors(T& value, const Tensors& tensors) {
   size_t next = 0;
   for_each_tensor(value, [&](Tensor& t) { t = tensors.at(next++); });
   WEFT_CHECK(next == tensors.size(), "{} tensors for {}", tensors.size(), next);
+}
+// `value` with its tensors replaced, in order.
+template <class T>
+T with_tensors(T value, const Tensors& tensors) {
+  put_tensors(value, tensors);
   return value;
 }
 

@@ -38,6 +38,24 @@ int64_t stacked_matrices(const std::string& path) {
   return path.ends_with(".qkv.weight") ? 3 : 1;
 }
 
+// What a step keeps: no averages of squares where Muon needs none, and the copies that compute.
+State working_state(const TrainConfig& config, State state) {
+  std::erase_if(state.v, [&](const auto& item) {
+    return is_for_muon(config, item.first, item.second.dims());
+  });
+  const DType dtype = parse_dtype(config.dtype);
+  if (dtype == DType::f32) return state;
+  state.compute = models::cast_params(state.params, dtype);
+  eval(tensors_of(state.compute));
+  return state;
+}
+
+// The same paths without tensors.
+State emptied(State state) {
+  take_tensors(state);
+  return state;
+}
+
 }  // namespace
 
 Tensor batch_loss(const TrainConfig& config, const Params& weights, const Batch::Tensors& batch) {
@@ -82,7 +100,7 @@ Update update(const TrainConfig& config, const State& state, const Params& grads
 
 Stepper::Stepper(const TrainConfig& config, State state, Device& device, const Samples& samples)
     : config_(config),
-      state_(std::move(state)),
+      state_(working_state(config, std::move(state))),
       device_(device),
       samples_(samples),
       batch_(device, config.batch / config.micro_batches, config.model.context,
@@ -91,12 +109,14 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device, const S
       keep_(scalar(device, 1.0f)),
       forget_(scalar(device, 0.0f)),
       whole_(
-          [config](State s, Batch::Tensors batch, Tensor hyper) {
+          [config, empty = emptied(state_)](Tensors tensors, Batch::Tensors batch, Tensor hyper) {
+            const State s = with_tensors(empty, tensors);
             const auto loss = [&](const Params& params) {
               return batch_loss(config, weights_of(params, s.compute), batch);
             };
             const auto [value, grads] = value_and_grad(loss)(s.params);
-            return Whole{update(config, s, grads, hyper), value};
+            const Update next = update(config, s, grads, hyper);
+            return Whole{tensors_of(next.state), next.norm, value};
           },
           donate(0)),
       accumulate_(
@@ -122,14 +142,6 @@ Stepper::Stepper(const TrainConfig& config, State state, Device& device, const S
       update_(
           [config](State s, Params grads, Tensor hyper) { return update(config, s, grads, hyper); },
           donate(0)) {
-  std::erase_if(state_.v, [&](const auto& item) {
-    return is_for_muon(config, item.first, item.second.dims());
-  });
-  const DType dtype = parse_dtype(config.dtype);
-  if (dtype != DType::f32) {
-    state_.compute = models::cast_params(state_.params, dtype);
-    eval(tensors_of(state_.compute));
-  }
   if (!in_parts()) return;
   for (int64_t l = 0; l < config.lanes; ++l)
     lanes_.push_back({zeros_like(state_.params, device), scalar(device, 0.0f)});
@@ -162,9 +174,9 @@ Stepper::Outcome Stepper::run(int64_t step, int64_t first_sample, const Accept& 
 }
 
 Stepper::Outcome Stepper::run_whole() {
-  auto [next, loss] = whole_(std::move(state_), batch_.tensors(), hyper_);
-  state_ = std::move(next.state);
-  return {loss.item(), next.norm.item()};
+  const auto [next, norm, loss] = whole_(take_tensors(state_), batch_.tensors(), hyper_);
+  put_tensors(state_, next);
+  return {loss.item(), norm.item()};
 }
 
 Stepper::Outcome Stepper::run_parts(int64_t step, int64_t first_sample, const Accept& accept) {

@@ -70,7 +70,8 @@ class Stepper {
       f(grads), f(loss);
     }
   };
-  using Whole = std::tuple<Update, Tensor>;
+  // The state's tensors, the gradient's norm, the loss: a step moves handles, not maps of paths.
+  using Whole = std::tuple<Tensors, Tensor, Tensor>;
 
   bool in_parts() const { return config_.micro_batches > 1 || config_.skip_z > 0; }
   Outcome run_whole();
@@ -88,7 +89,7 @@ class Stepper {
   Tensor hyper_;          // f32[4], see adamw()
   Tensor keep_, forget_;  // f32 scalars 1 and 0: what a lane's sum is multiplied by
   std::vector<Sum> lanes_;
-  Jit<std::function<Whole(State, Batch::Tensors, Tensor)>> whole_;
+  Jit<std::function<Whole(Tensors, Batch::Tensors, Tensor)>> whole_;
   Jit<std::function<Sum(Sum, Params, Params, Batch::Tensors, Tensor)>> accumulate_;
   Jit<std::function<Sum(Sum, Sum)>> merge_;
   Jit<std::function<Tensor(Params)>> norm_;
