@@ -152,9 +152,10 @@ float model_sum(const float* a, int64_t a_stride, const float* b, int64_t b_stri
 
 template <class Out>
 float model_gelu(float x, bool slope = false) {
-  const cpu::avx2::F32x16 v(x);
+  cpu::avx2::F32x16 value[1] = {x}, by_x[1];
+  cpu::avx2::gate<cpu::avx2::Gelu, Out>(value, by_x);
   float lanes[16];
-  (slope ? cpu::avx2::gelu_tanh_grad<Out>(v) : cpu::avx2::gelu_tanh<Out>(v)).store(lanes);
+  (slope ? by_x : value)[0].store(lanes);
   return lanes[0];
 }
 

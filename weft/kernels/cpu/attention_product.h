@@ -10,12 +10,6 @@
 #pragma once
 #include "weft/kernels/cpu/bf16_chains.h"
 
-#if defined(__clang__)
-#define WEFT_UNROLL _Pragma("unroll")
-#else
-#define WEFT_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 namespace weft::kernels::cpu::WEFT_ISA {
 
 template <class T>

@@ -13,11 +13,6 @@ inline F32x16 rounded(F32x16 x) {
   return round_to(x, static_cast<const T*>(nullptr));
 }
 
-template <bool all, class T>
-inline F32x16 load(const T* p, int n) {
-  return all ? F32x16::load(p) : F32x16::load(p, n);
-}
-
 // Thirty-two values side by side.
 template <class T>
 inline void store_pair(F32x16 low, F32x16 high, T* p) {
@@ -40,56 +35,69 @@ struct Place {
 // What may happen to a sum, in this order; or, of a gradient, the last alone.
 enum EpiloguePart { add_bias = 1, apply_gelu = 2, keep_slope = 4, add_residual = 8, by_slope = 16 };
 
-// The rows of a finished block, one after the other. `parts`: of EpiloguePart, known when compiled;
-// `all`: every one of the 32 columns is there.
-template <class In, class Out>
+// The rows of a finished block, two at a time: so many chains of operations hide each other's
+// latency. `parts`: of EpiloguePart, known when compiled; `all`: every one of the 32 columns is
+// there.
+template <class Out>
 struct EpilogueRows {
   const float* sums;
   Out *c, *slope;
-  const In* bias;
   const Out* residual;
   int64_t c_stride, residual_stride;
   int columns;
+  F32x16 bias[2];
 
+  // How many columns there are from this one on.
+  int from_column(int column) const { return columns > column ? columns - column : 0; }
+
+  // The next two rows, or, where there is but one, that one twice.
   template <int parts, bool all>
-  [[gnu::always_inline]] void next() {
-    F32x16 v[2], kept[2];
-    v[0] = finish<parts, all>(0, kept[0]);
-    if (all || columns > 16) v[1] = finish<parts, all>(16, kept[1]);
-    store_row<all>(v, c);
-    if constexpr (parts & keep_slope) store_row<all>(kept, slope);
-    sums += block_stride, c += c_stride;
-    if constexpr (parts & (keep_slope | by_slope)) slope += c_stride;
-    if constexpr (parts & add_residual) residual += residual_stride;
+  [[gnu::always_inline]] void next(int rows = 2) {
+    const int64_t second = rows > 1;
+    F32x16 v[4], kept[4];
+    WEFT_UNROLL for (int i = 0; i < 4; ++i) {
+      v[i] = F32x16::load(sums + i / 2 * second * block_stride + i % 2 * 16);
+      if constexpr (parts & add_bias) v[i] = v[i] + bias[i % 2];
+    }
+    if constexpr (parts & apply_gelu) gate<Gelu, Out>(v, kept);
+    if constexpr (parts & by_slope)
+      combine<all>(v, slope, second * c_stride, [](F32x16 x, F32x16 y) { return x * y; });
+    if constexpr (parts & add_residual)
+      combine<all>(v, residual, second * residual_stride, [](F32x16 x, F32x16 y) { return x + y; });
+    store<all>(v, c, second * c_stride);
+    if constexpr (parts & keep_slope) store<all>(kept, slope, second * c_stride);
+    sums += 2 * block_stride, c += 2 * c_stride;
+    if constexpr (parts & (keep_slope | by_slope)) slope += 2 * c_stride;
+    if constexpr (parts & add_residual) residual += 2 * residual_stride;
   }
 
  private:
-  template <int parts, bool all>
-  [[gnu::always_inline]] F32x16 finish(int column, [[maybe_unused]] F32x16& kept) const {
-    const int n = columns - column;
-    F32x16 v = F32x16::load(sums + column);
-    if constexpr (parts & add_bias) v = v + load<all>(bias + column, n);
-    if constexpr (parts & apply_gelu) {
-      const WithSlope y = gelu_with_slope<Out>(rounded<Out>(v));
-      kept = y.slope;
-      v = y.value;
+  template <bool all, class F>
+  [[gnu::always_inline]] void combine(F32x16 (&v)[4], const Out* with, int64_t second, F f) const {
+    WEFT_UNROLL for (int i = 0; i < 4; ++i) {
+      const Out* p = with + i / 2 * second + i % 2 * 16;
+      v[i] =
+          f(rounded<Out>(v[i]), all ? F32x16::load(p) : F32x16::load(p, from_column(i % 2 * 16)));
     }
-    if constexpr (parts & by_slope) v = rounded<Out>(v) * load<all>(slope + column, n);
-    if constexpr (parts & add_residual) v = rounded<Out>(v) + load<all>(residual + column, n);
-    return v;
   }
   template <bool all>
-  [[gnu::always_inline]] void store_row(const F32x16* v, Out* to) const {
-    if (all) return store_pair(v[0], v[1], to);
-    v[0].store(to, columns);
-    if (columns > 16) v[1].store(to + 16, columns - 16);
+  [[gnu::always_inline]] void store(const F32x16 (&v)[4], Out* to, int64_t second) const {
+    WEFT_UNROLL for (int i = 0; i < 4; i += 2) {
+      Out* p = to + i / 2 * second;
+      if (all) {
+        store_pair(v[i], v[i + 1], p);
+      } else {
+        v[i].store(p, columns);
+        v[i + 1].store(p + 16, from_column(16));
+      }
+    }
   }
 };
 
 // Handed on by value, so that the compiler keeps all of it in registers.
-template <class In, class Out, int parts>
-struct NextRow {
-  EpilogueRows<In, Out> rows;
+template <class Out, int parts>
+struct NextRows {
+  EpilogueRows<Out> rows;
   [[gnu::always_inline]] void operator()() { rows.template next<parts, true>(); }
 };
 
@@ -109,17 +117,21 @@ class Epilogue {
   // Only conversion.
   bool is_plain() const { return parts_ == 0; }
 
-  EpilogueRows<In, Out> rows(const float* sums, const Place& x) const {
-    EpilogueRows<In, Out> r = {sums,
-                               c(x.row, x.column),
-                               nullptr,
-                               nullptr,
-                               nullptr,
-                               p_.c_row_stride,
-                               p_.residual_row_stride,
-                               x.columns};
+  EpilogueRows<Out> rows(const float* sums, const Place& x) const {
+    EpilogueRows<Out> r = {sums,
+                           c(x.row, x.column),
+                           nullptr,
+                           nullptr,
+                           p_.c_row_stride,
+                           p_.residual_row_stride,
+                           x.columns,
+                           {}};
     if (p_.slope) r.slope = static_cast<Out*>(p_.slope) + at(x.row, x.column);
-    if (p_.bias) r.bias = static_cast<const In*>(p_.bias) + x.column;
+    if (p_.bias) {
+      const In* bias = static_cast<const In*>(p_.bias) + x.column;
+      r.bias[0] = F32x16::load(bias, r.from_column(0));
+      r.bias[1] = F32x16::load(bias + 16, r.from_column(16));
+    }
     if (p_.residual)
       r.residual = static_cast<const Out*>(p_.residual) + batch_ * p_.residual_batch_stride +
                    x.row * p_.residual_row_stride + x.column;
@@ -130,7 +142,7 @@ class Epilogue {
   // no prefetcher follows. Inlined: GCC 12 drops calls of a function that does nothing but
   // prefetch.
   [[gnu::always_inline]] void fetch(const Place& place) const {
-    const EpilogueRows<In, Out> r = rows(nullptr, place);
+    const EpilogueRows<Out> r = rows(nullptr, place);
     for (int64_t i = 0; i < place.rows; ++i) {
       __builtin_prefetch(r.c + i * r.c_stride, 1);
       if (sizeof(Out) == 4) __builtin_prefetch(r.c + i * r.c_stride + 16, 1);
@@ -171,14 +183,14 @@ class Epilogue {
   }
 
   template <int... parts>
-  void store_parts(EpilogueRows<In, Out> from, const Place& place,
+  void store_parts(EpilogueRows<Out> from, const Place& place,
                    std::integer_sequence<int, parts...>) const {
     with_parts<parts...>([&]<int these>() {
-      for (int r = 0; r < place.rows; ++r)
+      for (int r = 0; r < place.rows; r += 2)
         if (place.columns == 32)
-          from.template next<these, true>();
+          from.template next<these, true>(place.rows - r);
         else
-          from.template next<these, false>();
+          from.template next<these, false>(place.rows - r);
     });
   }
 

@@ -115,7 +115,7 @@ class Product {
       const Finished old = queue_[0];
       const bool whole = old.sums && old.place.whole() && x.rows > 16 && !x.b_ahead.from;
       const auto beside = [&]<int parts>() {
-        Kind::block(x, NextRow<T, Out, parts>{epilogue_.rows(old.sums, old.place)});
+        Kind::block(x, NextRows<Out, parts>{epilogue_.rows(old.sums, old.place)});
       };
       if (whole &&
           epilogue_.template with_parts<0, add_bias, add_residual, add_bias | add_residual,

@@ -41,19 +41,19 @@ struct Bf16Tiles {
       x.b_ahead.from ? tiles<2, true>(x) : tiles<2, false>(x);
   }
 
-  // The same for more than 16 rows and no b_ahead, and 32 times next_row() between the tiles, on
+  // The same for more than 16 rows and no b_ahead, and 16 times next_rows() between the tiles, on
   // sums that were stored at least one block ago.
-  template <class NextRow>
-  static void block(const Block<bf16, bf16>& x, NextRow next_row) {
+  template <class NextRows>
+  static void block(const Block<bf16, bf16>& x, NextRows next_rows) {
     const int64_t steps = x.k / 32;
-    for (int r = 0; steps < 4 && r < 32; ++r) next_row();
+    for (int r = 0; steps < 4 && r < 32; r += 2) next_rows();
     compiler_fence();
     if (steps >= 16)
-      tiles<2, false, 2>(x, next_row);
+      tiles<2, false, 2>(x, next_rows);
     else if (steps >= 8)
-      tiles<2, false, 4>(x, next_row);
+      tiles<2, false, 4>(x, next_rows);
     else if (steps >= 4)
-      tiles<2, false, 8>(x, next_row);
+      tiles<2, false, 8>(x, next_rows);
     else
       tiles<2, false>(x);
   }
@@ -107,8 +107,8 @@ struct Bf16Tiles {
     void operator()() const {}
   };
 
-  template <int halves, bool fetch, int rows_a_step = 0, class NextRow = Nothing>
-  static void tiles(const Block<bf16, bf16>& x, NextRow next_row = {}) {
+  template <int halves, bool fetch, int rows_a_step = 0, class NextRows = Nothing>
+  static void tiles(const Block<bf16, bf16>& x, NextRows next_rows = {}) {
     load_sums<halves>(x.in, x.in_stride);
     const bf16 *a = x.a, *b = x.b, *end = x.b + x.k * 32;
     // To be had meanwhile: lines of B from memory; or of the next block's sums, and `ahead`.
@@ -132,7 +132,7 @@ struct Bf16Tiles {
       for (int64_t r = 0; r < 32; r += rows_a_step) {
         one_step();
 #pragma GCC unroll 8
-        for (int i = 0; i < rows_a_step; ++i) next_row();
+        for (int i = 0; i < rows_a_step; i += 2) next_rows();
       }
     while (b != end) one_step();
     store_sums<halves>(x.out, x.out_stride);

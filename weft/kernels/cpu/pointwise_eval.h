@@ -22,6 +22,23 @@ void each(float* out, const float* a, const float* b, int n, F f) {
   for (int i = 0; i < n; i += lanes)
     rounded<T>(f(F32x16::load(a + i), F32x16::load(b + i))).store(out + i);
 }
+// gelu or silu, or its slope, of some vectors side by side.
+template <class Gate, class T, bool of_slope, int vectors>
+[[gnu::always_inline]] inline void gate_vectors(float* out, const float* a) {
+  F32x16 x[vectors], slope[vectors];
+  WEFT_UNROLL for (int i = 0; i < vectors; ++i) x[i] = F32x16::load(a + i * lanes);
+  gate<Gate, T>(x, slope);
+  WEFT_UNROLL for (int i = 0; i < vectors; ++i) rounded<T>(of_slope ? slope[i] : x[i])
+      .store(out + i * lanes);
+}
+template <class Gate, class T, bool of_slope = false>
+void each_gate(float* out, const float* a, int n) {
+  constexpr int vectors = sizeof(T) == 2 ? 4 : 1;
+  int i = 0;
+  for (; i + vectors * lanes <= n; i += vectors * lanes)
+    gate_vectors<Gate, T, of_slope, vectors>(out + i, a + i);
+  for (; i < n; i += lanes) gate_vectors<Gate, T, of_slope, 1>(out + i, a + i);
+}
 template <class F>
 void mask(float* out, const float* a, const float* b, int n, F f) {
   each(out, a, b, n, [f](F32x16 x, F32x16 y) { return select(f(x, y), 1.0f, 0.0f); });
@@ -53,13 +70,13 @@ void evaluate_unary(PointwiseOp op, float* out, const float* a, int n) {
     case PointwiseOp::cos:
       return each<T>(out, a, n, [](F32x16 x) { return cos(x); });
     case PointwiseOp::gelu_tanh:
-      return each<T>(out, a, n, [](F32x16 x) { return gelu_tanh<T>(x); });
+      return each_gate<Gelu, T>(out, a, n);
     case PointwiseOp::gelu_tanh_grad:
-      return each<T>(out, a, n, [](F32x16 x) { return gelu_tanh_grad<T>(x); });
+      return each_gate<Gelu, T, true>(out, a, n);
     case PointwiseOp::silu:
-      return each<T>(out, a, n, [](F32x16 x) { return silu<T>(x); });
+      return each_gate<Silu, T>(out, a, n);
     default:
-      return each<T>(out, a, n, [](F32x16 x) { return silu_grad<T>(x); });
+      return each_gate<Silu, T, true>(out, a, n);
   }
 }
 

@@ -9,6 +9,12 @@
 
 #include "weft/tensor/dtype.h"
 
+#if defined(__clang__)
+#define WEFT_UNROLL _Pragma("unroll")
+#else
+#define WEFT_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace weft::kernels::cpu::WEFT_ISA {
 
 constexpr int lanes = 16;
@@ -80,6 +86,12 @@ inline F32x16 abs(F32x16 a) { return _mm512_abs_ps(a.v); }
 inline F32x16 bit_and(F32x16 a, F32x16 b) { return _mm512_and_ps(a.v, b.v); }
 inline F32x16 bit_or(F32x16 a, F32x16 b) { return _mm512_or_ps(a.v, b.v); }
 inline F32x16 bit_xor(F32x16 a, F32x16 b) { return _mm512_xor_ps(a.v, b.v); }
+// x with the mantissa of `from`.
+inline F32x16 with_mantissa(F32x16 x, F32x16 from) {
+  const __m512i mask = _mm512_set1_epi32(0x7fffff);
+  return _mm512_castsi512_ps(
+      _mm512_ternarylogic_epi32(mask, _mm512_castps_si512(from.v), _mm512_castps_si512(x.v), 0xca));
+}
 inline Mask16 operator<(F32x16 a, F32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
 inline Mask16 operator<=(F32x16 a, F32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)}; }
 inline Mask16 operator==(F32x16 a, F32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
@@ -226,6 +238,10 @@ inline F32x16 to_float(I32x16 x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtep
 inline F32x16 as_float(I32x16 x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 inline I32x16 as_int(F32x16 x) { return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
 inline F32x16 abs(F32x16 x) { return bit_and(x, as_float(I32x16(0x7fffffff))); }
+inline F32x16 with_mantissa(F32x16 x, F32x16 from) {
+  const I32x16 mask = 0x7fffff, others = ~0x7fffff;
+  return as_float((as_int(x) & others) | (as_int(from) & mask));
+}
 
 #endif
 

@@ -134,6 +134,15 @@ template <class T>
   return power_of_two(x, static_cast<const T*>(nullptr));
 }
 
+// 2^x, or -2^x, from the sum of x, 512, the exponent's bias 127, and 256 for the sign, to 1.3e-4,
+// for normal results; NaN is lost. The sum's lower 23 bits are the result's upper, with x's
+// fraction as mantissa, which the cubic makes that of 2^x: it leads from [1, 2) into [1, 2).
+inline F32x16 power_of_two_in_sum(F32x16 sum) {
+  const F32x16 y = as_float(shift_left<9>(as_int(sum)));
+  return with_mantissa(
+      y, polynomial(with_mantissa(1.0f, y), 0.452616f, 0.47761289f, -0.00849623f, 0.07826797f));
+}
+
 // e^-x for results in T, x from -87 on. The error of x log2(e), half an ulp of it, is not made up
 // for in bf16.
 inline F32x16 exp_negative(F32x16 x, const float*) {
@@ -147,61 +156,70 @@ inline F32x16 exp_negative(F32x16 x) {
   return exp_negative(x, static_cast<const T*>(nullptr));
 }
 
-// x / (1 + exp(-w)) and its gradient s + x s (1 - s) w', s = sigmoid(w): gelu and silu in a result
-// of T. Both s and s (1 - s) come from exp(-|w|), so neither cancels.
-template <class T>
-inline F32x16 gated(F32x16 x, F32x16 w) {
-  return x / (F32x16(1.0f) + exp_negative<T>(w));
-}
-template <class T>
-inline F32x16 gated_grad(F32x16 x, F32x16 w, F32x16 slope) {
-  const F32x16 e = exp_negative<T>(abs(w)), inverse = F32x16(1.0f) / (F32x16(1.0f) + e);
-  const F32x16 s = inverse * select(w < F32x16(0.0f), e, 1.0f);
-  return fma(x * slope, e * inverse * inverse, s);
+// x as bf16 keeps it, for |x| < 2^111, without leaving f32: x - 65536 x, rounded to 24 bits, is
+// made of 8 bits of x. (65537 x may have one bit more than 65536 x, and then 7 bits of x are left.)
+inline F32x16 to_bf16_precision(F32x16 x) {
+  return fma(x, 65536.0f, fnma(x, 65536.0f, x));
 }
 
-// gelu(x) = 0.5 x (1 + tanh(w / 2)) = x / (1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3).
-// Below -10 it is below the normal range, beyond 16 the slope has reached its limit; clamping there
-// avoids infinity times zero. In bf16 both come from one exponential and one division.
-constexpr float gelu_1 = 1.59576912f, gelu_3 = 0.0713548163f;
-struct WithSlope {
-  F32x16 value, slope;
+// What gates x: gelu(x) = 0.5 x (1 + tanh(w / 2)) = x sigmoid(w) with w = 2 sqrt(2/pi) (x +
+// 0.044715 x^3); silu with w = x. Beyond the limit the slope has reached its own, and the value for
+// negative x is below the normal range, or, of bf16, about to be.
+struct Gelu {
+  static constexpr float w_1 = 1.59576912f, w_3 = 0.0713548163f;
+  static constexpr float limit = 16, bf16_limit = 10;
+  static F32x16 w_over_x(F32x16 x, float scale) { return fma(x * x, scale * w_3, scale * w_1); }
+  static F32x16 w_slope(F32x16 x) { return fma(x * x, 3 * w_3, w_1); }
+};
+struct Silu {
+  static constexpr float limit = 100, bf16_limit = 87;
+  static F32x16 w_over_x(F32x16, float scale) { return scale; }
+  static F32x16 w_slope(F32x16) { return 1.0f; }
 };
 
-[[gnu::always_inline]] inline WithSlope gelu_with_slope(F32x16 x, const float*) {
-  const F32x16 a = max(F32x16(-16.0f), x), b = min(F32x16(16.0f), a), b2 = b * b;
-  return {gated<float>(a, a * fma(a * a, gelu_3, gelu_1)),
-          gated_grad<float>(b, b * fma(b2, gelu_3, gelu_1), fma(b2, 3.0f * gelu_3, gelu_1))};
-}
-[[gnu::always_inline]] inline WithSlope gelu_with_slope(F32x16 x, const bf16*) {
-  const F32x16 a = max(F32x16(-10.0f), x), b = min(F32x16(16.0f), a), b2 = b * b;
-  const F32x16 e = exp_negative<bf16>(b * fma(b2, gelu_3, gelu_1));
-  const F32x16 s = F32x16(1.0f) / (F32x16(1.0f) + e);  // and 1 - s = e s
-  return {a * s, fma(b * fma(b2, 3.0f * gelu_3, gelu_1), e * s * s, s)};
-}
-template <class T>
-[[gnu::always_inline]] inline WithSlope gelu_with_slope(F32x16 x) {
-  return gelu_with_slope(x, static_cast<const T*>(nullptr));
-}
-template <class T>
-inline F32x16 gelu_tanh(F32x16 x) {
-  return gelu_with_slope<T>(x).value;
-}
-template <class T>
-inline F32x16 gelu_tanh_grad(F32x16 x) {
-  return gelu_with_slope<T>(x).slope;
+// x sigmoid(w) in place of x, and its slope s + x s (1 - s) w', s = sigmoid(w). Both s and s (1 -
+// s) come from exp(-|w|), so neither cancels.
+template <class Gate>
+[[gnu::always_inline]] inline void gate_f32(F32x16& x, F32x16& slope) {
+  const F32x16 a = max(F32x16(-Gate::limit), x), b = min(F32x16(Gate::limit), a), one = 1.0f;
+  const F32x16 w = b * Gate::w_over_x(b, 1), e = exp(-abs(w)), inverse = one / (one + e);
+  const F32x16 s = inverse * select(w < F32x16(0.0f), e, one);
+  slope = fma(b * Gate::w_slope(b), e * inverse * inverse, s);
+  x = a / (one + exp(-(a * Gate::w_over_x(a, 1))));
 }
 
-// x sigmoid(x). Far below zero it has reached zero; clamping there avoids infinity over infinity.
-template <class T>
-inline F32x16 silu(F32x16 x) {
-  const F32x16 b = max(F32x16(sizeof(T) == 2 ? -87.0f : -100.0f), x);
-  return gated<T>(b, b);
+// The same, of each x as bf16 keeps it, to 2e-4 of the value and of a slope of one, in stages,
+// since a vector by itself is a long chain. With u = exp(-|w|): s (1 - s) = u s(|x|)^2, and for
+// negative x the value is -u times that for |x|, the slope 1 minus that for |x|.
+template <class Gate, int n>
+[[gnu::always_inline]] inline void gate_bf16(F32x16 (&x)[n], F32x16 (&slope)[n]) {
+  const F32x16 limit = Gate::bf16_limit, zero = 0.0f, one = 1.0f;
+  F32x16 y[n], log2_u[n], minus_u[n], s[n];  // log2_u: in a sum
+  WEFT_UNROLL for (int i = 0; i < n; ++i) {
+    const F32x16 a = min(limit, abs(x[i]));
+    y[i] = to_bf16_precision(a);
+    log2_u[i] = fma(y[i], Gate::w_over_x(y[i], -1.44269504f), 512.0f + 256.0f + 127.0f);
+  }
+  WEFT_UNROLL for (int i = 0; i < n; ++i) minus_u[i] = power_of_two_in_sum(log2_u[i]);
+  WEFT_UNROLL for (int i = 0; i < n; ++i)  // 1 / (1 + u)
+      s[i] = polynomial(minus_u[i], 0.99994898f, 0.9962757f, 0.95342074f, 0.77057293f, 0.41793786f,
+                        0.10448446f);
+  WEFT_UNROLL for (int i = 0; i < n; ++i) {
+    const F32x16 value = y[i] * s[i],
+                 d = fnma(value * Gate::w_slope(y[i]) * minus_u[i], s[i], s[i]);
+    const Mask16 negative = x[i] < zero;
+    slope[i] = select(negative, one - d, d);
+    x[i] = select(x[i] < limit, select(negative, value * minus_u[i], value), x[i]);
+  }
 }
-template <class T>
-inline F32x16 silu_grad(F32x16 x) {
-  const F32x16 b = min(F32x16(100.0f), max(F32x16(-100.0f), x));
-  return gated_grad<T>(b, b, 1.0f);
+
+// In results of T.
+template <class Gate, class T, int n>
+[[gnu::always_inline]] inline void gate(F32x16 (&x)[n], F32x16 (&slope)[n]) {
+  if constexpr (sizeof(T) == 2)
+    gate_bf16<Gate>(x, slope);
+  else
+    for (int i = 0; i < n; ++i) gate_f32<Gate>(x[i], slope[i]);
 }
 
 // x = quadrant pi/2 + r, |r| <= pi/4, for x >= 0.

@@ -57,6 +57,21 @@ float at(F f, float x) {
   return y[0];
 }
 
+template <class Gate, class T, bool of_slope>
+F32x16 gated(F32x16 x) {
+  F32x16 value[1] = {x}, slope[1];
+  gate<Gate, T>(value, slope);
+  return of_slope ? slope[0] : value[0];
+}
+template <class T>
+constexpr auto gelu_tanh = gated<Gelu, T, false>;
+template <class T>
+constexpr auto gelu_tanh_grad = gated<Gelu, T, true>;
+template <class T>
+constexpr auto silu = gated<Silu, T, false>;
+template <class T>
+constexpr auto silu_grad = gated<Silu, T, true>;
+
 #define FUNCTION(name) [](F32x16 v) { return name(v); }
 #define ORACLE(expression) [](double v) { return double(expression); }
 
@@ -112,19 +127,43 @@ TEST(Vmath, gelu) {
   }
 }
 
-// For results in bf16: an eighth of half a unit of it, of the value or, for slopes, of one.
+// All that bf16 holds, for results in bf16: an eighth of half a unit of it, of the value or, for
+// slopes, of one.
 TEST(Vmath, gates_for_bf16) {
   const double bound = std::ldexp(1.0, -12);
   const double c = std::sqrt(2 / pi);
   const auto w = [c](double x) { return 2 * c * (x + 0.044715 * x * x * x); };
-  for (float x = -90; x < 90; x += 0.003f) {
-    const double s = 1 / (1 + std::exp(-w(x))), sigma = 1 / (1 + std::exp(-double(x)));
-    const double slope = s + x * s / (1 + std::exp(w(x))) * 2 * c * (1 + 3 * 0.044715 * x * x);
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float x = std::bit_cast<float>(bits << 16);
+    if (!std::isfinite(x)) continue;
+    const double b = std::min(200.0, std::max(-200.0, double(x)));  // for slopes: no inf times zero
+    const double s = sigmoid(w(b)), sigma = sigmoid(b);
+    const double slope = s + b * s * sigmoid(-w(b)) * 2 * c * (1 + 3 * 0.044715 * b * b);
     const double floor = 256 * double(tiny);  // where the values are held at their last normal one
     EXPECT_NEAR(at(FUNCTION(gelu_tanh<bf16>), x), x * s, std::fabs(x * s) * bound + floor) << x;
     EXPECT_NEAR(at(FUNCTION(silu<bf16>), x), x * sigma, std::fabs(x * sigma) * bound + floor) << x;
     EXPECT_NEAR(at(FUNCTION(gelu_tanh_grad<bf16>), x), slope, bound) << x;
-    EXPECT_NEAR(at(FUNCTION(silu_grad<bf16>), x), sigma + x * sigma * (1 - sigma), bound) << x;
+    EXPECT_NEAR(at(FUNCTION(silu_grad<bf16>), x), sigma + b * sigma * sigmoid(-b), bound) << x;
+  }
+}
+
+TEST(Vmath, precision_of_bf16) {
+  for (uint32_t bits = 0x3f800000; bits < 0x40000000; bits += lanes) {  // all of [1, 2)
+    float x[lanes], y[lanes];
+    for (int i = 0; i < lanes; ++i) x[i] = std::bit_cast<float>(bits + uint32_t(i));
+    to_bf16_precision(F32x16::load(x)).store(y);
+    for (int i = 0; i < lanes; ++i) ASSERT_EQ(y[i], float(bf16(x[i]))) << x[i];
+  }
+  EXPECT_EQ(at(FUNCTION(to_bf16_precision), -0x1.01p-126f), -0x1p-126f);  // ties to even
+  EXPECT_EQ(at(FUNCTION(to_bf16_precision), 0x1.03p110f), 0x1.04p110f);
+}
+
+TEST(Vmath, gates_round_to_bf16_first) {
+  for (const float x : {1.001f, 3.999f, -0.7001f}) {
+    const float y = float(bf16(x));
+    EXPECT_EQ(at(FUNCTION(gelu_tanh<bf16>), x), at(FUNCTION(gelu_tanh<bf16>), y)) << x;
+    EXPECT_EQ(at(FUNCTION(gelu_tanh_grad<bf16>), x), at(FUNCTION(gelu_tanh_grad<bf16>), y)) << x;
   }
 }
 
@@ -180,10 +219,18 @@ TEST(Vmath, limits) {
   EXPECT_EQ(at(FUNCTION(sigmoid), infinity), 1.0f);
   EXPECT_EQ(at(FUNCTION(erf), -infinity), -1.0f);
   EXPECT_EQ(at(FUNCTION(gelu_tanh<float>), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(gelu_tanh<bf16>), infinity), infinity);
+  EXPECT_GT(at(FUNCTION(gelu_tanh<bf16>), -infinity), -256 * tiny);
+  EXPECT_EQ(bf16(at(FUNCTION(gelu_tanh_grad<bf16>), infinity)), bf16(1.0f));
+  EXPECT_LT(std::fabs(at(FUNCTION(gelu_tanh_grad<bf16>), -infinity)), 1e-4f);
   EXPECT_EQ(at(FUNCTION(gelu_tanh<float>), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(gelu_tanh_grad<float>), infinity), 1.0f);
   EXPECT_EQ(at(FUNCTION(gelu_tanh_grad<float>), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(silu<float>), infinity), infinity);
+  EXPECT_EQ(at(FUNCTION(silu<bf16>), infinity), infinity);
+  EXPECT_GT(at(FUNCTION(silu<bf16>), -infinity), -256 * tiny);
+  EXPECT_EQ(bf16(at(FUNCTION(silu_grad<bf16>), infinity)), bf16(1.0f));
+  EXPECT_LT(std::fabs(at(FUNCTION(silu_grad<bf16>), -infinity)), 1e-4f);
   EXPECT_EQ(at(FUNCTION(silu<float>), -infinity), 0.0f);
   EXPECT_EQ(at(FUNCTION(silu_grad<float>), infinity), 1.0f);
   EXPECT_EQ(at(FUNCTION(silu_grad<float>), -infinity), 0.0f);
@@ -204,7 +251,10 @@ TEST(Vmath, nan_propagates) {
         at(FUNCTION(sin), not_a_number), at(FUNCTION(cos), not_a_number),
         at(FUNCTION(gelu_tanh<float>), not_a_number),
         at(FUNCTION(gelu_tanh_grad<float>), not_a_number), at(FUNCTION(silu<float>), not_a_number),
-        at(FUNCTION(silu_grad<float>), not_a_number), at(FUNCTION(rsqrt), not_a_number)})
+        at(FUNCTION(gelu_tanh<bf16>), not_a_number), at(FUNCTION(silu<bf16>), not_a_number),
+        at(FUNCTION(gelu_tanh_grad<bf16>), not_a_number),
+        at(FUNCTION(silu_grad<bf16>), not_a_number), at(FUNCTION(silu_grad<float>), not_a_number),
+        at(FUNCTION(rsqrt), not_a_number)})
     EXPECT_TRUE(std::isnan(y));
 }
 
