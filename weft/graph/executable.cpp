@@ -391,12 +391,13 @@ std::vector<Array> Executable::run(std::vector<Array> inputs) {
     observer_(step.node, std::chrono::duration<double>(clock::now() - start).count());
   }
   std::vector<Array> outputs;
+  outputs.reserve(graph_.outputs.size());
   for (size_t o = 0; o < graph_.outputs.size(); ++o) {
     const Value& v = values_[size_t(graph_.outputs[o])];
     const Storage& s = storages_[size_t(v.storage)];
-    const BufferPtr buffer =
+    BufferPtr buffer =
         s.where == Storage::input ? inputs[size_t(s.index)].buffer() : output_buffers[o];
-    outputs.emplace_back(buffer, 0, graph_.values[size_t(graph_.outputs[o])].dtype,
+    outputs.emplace_back(std::move(buffer), 0, graph_.values[size_t(graph_.outputs[o])].dtype,
                          Layout::contiguous(v.shape));
   }
   if (!keep_memory_) {

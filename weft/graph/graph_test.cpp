@@ -112,6 +112,21 @@ TEST(Jit, ADonatedBufferThatSomebodyElseHoldsIsNotOverwritten) {
   EXPECT_EQ(held.to_vector<float>(), (std::vector<float>{1, 2}));
 }
 
+TEST(Jit, ADonatedHandleGivenAwayCarriesTheResultUnlessSomethingReadsIt) {
+  auto halves = jit([](Tensor x) { return slice(x, 0, 0, 1); }, donate(0));
+  Tensor x = f32({2}, {3, 4});
+  const Node* node = x.node().get();
+  const Tensor y = halves(std::move(x));
+  EXPECT_EQ(y.node().get(), node);
+  EXPECT_EQ(y.dims(), Dims{1});
+  EXPECT_EQ((y + y).item(), 6);
+
+  Tensor read = f32({2}, {3, 4});
+  const Tensor pending = read + read;
+  EXPECT_EQ(halves(std::move(read)).item(), 3);
+  EXPECT_NE(message([&] { pending.value(); }).find("was donated to a jit call"), std::string::npos);
+}
+
 TEST(Jit, NothingIsAllocatedAfterTheFirstSteps) {
   auto step = jit(
       [](State s, Tensor x) {

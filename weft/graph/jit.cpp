@@ -36,8 +36,9 @@ std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholder
   return traced;
 }
 
-Tensors call(Traced& traced, const Tensors& leaves, const std::vector<bool>& donated) {
+Tensors call(Traced& traced, Tensors leaves, const std::vector<bool>& donated) {
   std::vector<Array> inputs;
+  inputs.reserve(leaves.size() + traced.captured.size());
   for (const Tensor& t : leaves) inputs.push_back(t.value());
   for (size_t i = 0; i < leaves.size(); ++i) {
     if (!donated[i]) continue;
@@ -45,9 +46,19 @@ Tensors call(Traced& traced, const Tensors& leaves, const std::vector<bool>& don
     leaves[i].node()->donated = true;
   }
   inputs.insert(inputs.end(), traced.captured.begin(), traced.captured.end());
+  std::vector<Array> arrays = traced.executable->run(std::move(inputs));
   Tensors outputs;
-  for (Array& array : traced.executable->run(std::move(inputs)))
-    outputs.emplace_back(std::move(array));
+  outputs.reserve(arrays.size());
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    // A donated leaf that nobody else holds is the result of its place: a training loop makes no
+    // nodes.
+    if (i < leaves.size() && donated[i] && leaves[i].node().use_count() == 1) {
+      leaves[i].node()->hold(std::move(arrays[i]));
+      outputs.emplace_back(leaves[i].node(), 0);
+    } else {
+      outputs.emplace_back(std::move(arrays[i]));
+    }
+  }
   return outputs;
 }
 
@@ -63,7 +74,7 @@ void eval(const Tensors& tensors) {
   Graph graph = build_graph(pending, {}, leaves);
   std::vector<Array> inputs;
   for (const Tensor& t : leaves) {
-    if (!t.has_value())
+    if (!t.has_value() && !t.node()->donated)
       user_error(
           "the value of this {} tensor is not known while a function is traced; return it instead",
           t.type().str());

@@ -34,7 +34,7 @@ Donate donate(Index... index) {
 struct Traced {
   std::unique_ptr<Executable> executable;
   std::vector<Array> captured;  // leaves that the function closed over, after the arguments' leaves
-  std::any result;              // the function's result, whose tensors are replaced at every call
+  std::any result;              // the function's result, whose tensors every call fills in
 };
 
 namespace detail {
@@ -44,7 +44,7 @@ std::string signature(const Tensors& leaves);  // of their types: a key, not a t
 std::unique_ptr<Traced> trace(const Tensors& outputs, const Tensors& placeholders,
                               std::vector<bool> donated, std::any result);
 // Evaluates the leaves, takes the donated ones away from their handles, runs.
-Tensors call(Traced& traced, const Tensors& leaves, const std::vector<bool>& donated);
+Tensors call(Traced& traced, Tensors leaves, const std::vector<bool>& donated);
 }  // namespace detail
 
 template <class F>
@@ -61,23 +61,26 @@ class Jit {
     [[maybe_unused]] const auto collect = [&](auto& arg) {
       const bool give = std::find(donated_.arguments.begin(), donated_.arguments.end(), index++) !=
                         donated_.arguments.end();
-      for_each_tensor(arg, [&](Tensor& t) { leaves.push_back(t), donated.push_back(give); });
+      for_each_tensor(arg,
+                      [&](Tensor& t) { leaves.push_back(std::move(t)), donated.push_back(give); });
     };
     (collect(args), ...);
     std::unique_ptr<Traced>& traced = cache_[detail::signature(leaves)];
     if (!traced) {
       Tensors placeholders;
       [[maybe_unused]] const auto replace = [&](auto& arg) {
-        for_each_tensor(arg, [&](Tensor& t) { placeholders.push_back(t = placeholder(t.type())); });
+        for_each_tensor(arg, [&](Tensor& t) {
+          placeholders.push_back(t = placeholder(leaves[placeholders.size()].type()));
+        });
       };
-      std::tuple<Args...> symbolic_args(args...);
-      std::apply([&](auto&... arg) { (replace(arg), ...); }, symbolic_args);
-      Result result = std::apply(f_, symbolic_args);
-      traced = detail::trace(tensors_of(result), placeholders, donated, result);
+      (replace(args), ...);
+      Result result = f_(args...);
+      const Tensors outputs = take_tensors(result);
+      traced = detail::trace(outputs, placeholders, donated, std::move(result));
     }
     last_ = traced.get();
     return with_tensors(std::any_cast<Result>(traced->result),
-                        detail::call(*traced, leaves, donated));
+                        detail::call(*traced, std::move(leaves), donated));
   }
 
   // How many signatures have been traced.

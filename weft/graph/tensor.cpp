@@ -81,9 +81,19 @@ Node::~Node() {
   }
 }
 
+// The memory of what it held is used again.
+void Node::hold(Array value) {
+  const std::span<const int64_t> dims = value.shape().dims();
+  types.resize(1);
+  types[0].dtype = value.dtype();
+  types[0].dims.assign(dims.begin(), dims.end());
+  values.clear();
+  values.push_back(std::move(value));
+  donated = false;
+}
+
 Tensor::Tensor(Array value) : node_(std::make_shared<Node>()) {
-  node_->types.push_back({value.dtype(), Dims(value.shape())});
-  node_->values.push_back(std::move(value));
+  node_->hold(std::move(value));
 }
 
 const TensorType& Tensor::type() const {

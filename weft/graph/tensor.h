@@ -110,6 +110,8 @@ struct Node {
 
   Node();
   ~Node();
+  // Makes it a leaf that holds the array, whatever it was.
+  void hold(Array value);
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 };

@@ -64,15 +64,15 @@ Tensors take_tensors(T& value) {
   return taken;
 }
 template <class T>
-void put_tensors(T& value, const Tensors& tensors) {
+void put_tensors(T& value, Tensors tensors) {
   size_t next = 0;
-  for_each_tensor(value, [&](Tensor& t) { t = tensors.at(next++); });
+  for_each_tensor(value, [&](Tensor& t) { t = std::move(tensors.at(next++)); });
   WEFT_CHECK(next == tensors.size(), "{} tensors for {}", tensors.size(), next);
 }
 // `value` with its tensors replaced, in order.
 template <class T>
-T with_tensors(T value, const Tensors& tensors) {
-  put_tensors(value, tensors);
+T with_tensors(T value, Tensors tensors) {
+  put_tensors(value, std::move(tensors));
   return value;
 }
 

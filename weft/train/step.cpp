@@ -174,8 +174,8 @@ Stepper::Outcome Stepper::run(int64_t step, int64_t first_sample, const Accept& 
 }
 
 Stepper::Outcome Stepper::run_whole() {
-  const auto [next, norm, loss] = whole_(take_tensors(state_), batch_.tensors(), hyper_);
-  put_tensors(state_, next);
+  auto [next, norm, loss] = whole_(take_tensors(state_), batch_.tensors(), hyper_);
+  put_tensors(state_, std::move(next));
   return {loss.item(), norm.item()};
 }
 
