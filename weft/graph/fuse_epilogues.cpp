@@ -40,8 +40,9 @@ class EpilogueFusion {
   void gelu(size_t i) {
     const ValueId pre = g_.nodes[i].in[0];
     const int d = producer(pre, matmul_op);
-    if (d < 0 || g_.nodes[size_t(d)].attrs.has("gelu") || g_.nodes[size_t(d)].attrs.has("residual"))
-      return;
+    if (d < 0) return;
+    for (const char* taken : {"gelu", "residual", "halves"})
+      if (g_.nodes[size_t(d)].attrs.has(taken)) return;
     const int slope = uses_[size_t(pre)] == 2 ? reader(pre, gelu_grad_op) : -1;
     if (uses_[size_t(pre)] != (slope < 0 ? 1 : 2)) return;
     GraphNode& product = g_.nodes[size_t(d)];
@@ -69,7 +70,9 @@ class EpilogueFusion {
       if (d < 0 || s < 0 || uses_[size_t(gradient)] != 1) continue;
       if (!g_.nodes[size_t(s)].attrs.has("slope") || g_.nodes[size_t(s)].out[1] != slope) continue;
       GraphNode fused = g_.nodes[size_t(d)];
-      if (fused.in.size() != 2 || fused.out.size() != 1 || fused.attrs.has("gelu")) continue;
+      if (fused.in.size() != 2 || fused.out.size() != 1 || fused.attrs.has("gelu") ||
+          fused.attrs.has("halves"))
+        continue;
       fused.attrs.set("by_slope", int64_t(1));
       fused.in.push_back(slope);
       return move_down(size_t(d), i, std::move(fused));

@@ -41,6 +41,7 @@ struct Matmul {
   void* c = nullptr;        // m rows, n columns
   int64_t c_row_stride = 0, c_batch_stride = 0;
   bool accumulate = false;     // the sum starts from C; only with out = accumulator(in)
+  bool halves = false;         // of a weight's gradient: K may be cut, see matmul_in_halves
   float scale = 1;             // of the sum over l; on the CPU 1
   const void* bias = nullptr;  // [n], or null
   Activation activation = none;

@@ -19,6 +19,7 @@ void check(const Matmul& p) {
   WEFT_CHECK(p.out == DType::f32 || p.out == p.in, "in {} out {}", dtype_name(p.in),
              dtype_name(p.out));
   WEFT_CHECK(!p.accumulate || p.out == DType::f32, "out {}", dtype_name(p.out));
+  WEFT_CHECK(!p.halves || (!p.b.packed && !p.accumulate && !p.bias && !p.activation));
   WEFT_CHECK(!p.a.packed);
   WEFT_CHECK(p.scale == 1 && p.activation <= Matmul::times_slope, "scale {} activation {}", p.scale,
              int(p.activation));
@@ -119,8 +120,40 @@ MatmulPlan plan_matmul(const Matmul& p, int threads) {
   return plan;
 }
 
+bool matmul_in_halves(const Matmul& p) {
+  constexpr int64_t least_k = 512, most_elements = 1 << 17;
+  return p.halves && p.in == DType::bf16 && p.out == DType::f32 && p.batch == 1 && p.k >= least_k &&
+         p.m * p.n <= most_elements;
+}
+
+MatmulHalves plan_matmul_halves(const Matmul& p, int threads) {
+  MatmulHalves h;
+  h.in_turn = threads % 2 != 0;
+  h.group = h.in_turn ? threads : threads / 2;
+  h.row = ceil_div(p.m, matmul_panel) / 2 * matmul_panel;
+  const int64_t first = ceil_div(p.k, 2 * matmul_k_step(p.in)) * matmul_k_step(p.in);
+  std::byte* scratch = static_cast<std::byte*>(p.scratch);
+  for (int i = 0; i < 2; ++i) {
+    Matmul& half = h.half[i] = p;
+    half.halves = false, half.residual = nullptr;
+    half.k = i == 0 ? first : p.k - first;
+    half.scratch = scratch + h.total_bytes;
+    h.plan[i] = plan_matmul(half, h.group);
+    h.total_bytes += size_t(ceil_div(int64_t(h.plan[i].total_bytes), 64)) * 64;
+  }
+  const size_t offset = size_t(first) * dtype_size(p.in);
+  const auto later = [offset](const MatmulOperand& x, int64_t stride) -> const void* {
+    return static_cast<const std::byte*>(x.data) + offset * size_t(stride);
+  };
+  h.half[1].a.data = later(p.a, p.a.col_stride), h.half[1].b.data = later(p.b, p.b.row_stride);
+  h.apart = reinterpret_cast<float*>(scratch + h.total_bytes);
+  h.total_bytes += size_t(p.m * p.c_row_stride) * sizeof(float);
+  return h;
+}
+
 // Fewer rows can need more: they may be shared out otherwise, with more that is packed.
 size_t matmul_scratch_bytes(const Matmul& params, int threads) {
+  if (matmul_in_halves(params)) return plan_matmul_halves(params, threads).total_bytes;
   size_t most = plan_matmul(params, threads).total_bytes;
   Matmul fewer = params;
   for (fewer.m -= matmul_panel; fewer.m > 0; fewer.m -= matmul_panel)

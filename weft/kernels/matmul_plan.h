@@ -47,6 +47,25 @@ struct MatmulPlan {
 // Throws Error(internal) for parameters the kernel does not take.
 MatmulPlan plan_matmul(const Matmul& params, int threads);
 
+// Whether K is summed in two halves, each a product by itself, which are added then. That depends
+// on the sizes of K and C alone, and is for gradients of small weights: half of the threads read
+// the first half of the rows of both operands, which are what they have just computed or will
+// compute next, and the others the second. A row out of another core's cache costs more than all
+// else.
+bool matmul_in_halves(const Matmul& params);
+
+struct MatmulHalves {
+  Matmul half[2];
+  MatmulPlan plan[2];
+  int group = 1;         // threads of a half
+  bool in_turn = false;  // by all threads, one half after the other
+  float* apart =
+      nullptr;      // with C's strides: what half 0 sums from `row` on, and half 1 before it;
+  int64_t row = 0;  // the rest they leave in C
+  size_t total_bytes = 0;
+};
+MatmulHalves plan_matmul_halves(const Matmul& params, int threads);
+
 constexpr int matmul_finished_blocks = 3;  // kept until their sums have reached the cache
 
 }  // namespace weft::kernels

@@ -23,6 +23,7 @@ bool has(const std::string& s, char c) {
 // attrs: letters, dtype of the result; flags bias, gelu, keep (also give the value before gelu),
 // residual, gelu_grad (times gelu' of the last input) say which extra inputs follow a and b and
 // what the epilogue does; only linear() and the fusion pass set them. packed: b is a packed_op's.
+// halves: a weight's gradient, kernels::Matmul's.
 int64_t flag(const Attrs& attrs, const char* name) {
   return attrs.has(name) ? attrs.integer(name) : 0;
 }
@@ -71,7 +72,11 @@ Tensors matmul_vjp(const VjpArgs& args) {
   if (args.wanted[0]) grads[0] = matmul(g, b, l.c + "," + l.b + "->" + l.a);
   const bool weight = b.rank() == 2 && a.rank() >= 2;
   const DType wide = weight ? accumulator(b.dtype()) : b.dtype();
-  if (args.wanted[1]) grads[1] = matmul(g, a, l.c + "," + l.a + "->" + l.b, wide);
+  if (args.wanted[1]) {
+    Attrs attrs = {{"letters", l.c + "," + l.a + "->" + l.b}, {"dtype", wide}};
+    if (weight) attrs.set("halves", int64_t(1));
+    grads[1] = make_one(matmul_op, {g, a}, std::move(attrs));
+  }
   if (flag(args.attrs, "bias") && args.wanted[2])
     grads[2] = g.rank() == 1 ? cast(g, wide) : sum(g, 0, g.rank() - 2, false, wide);
   return grads;
@@ -154,6 +159,7 @@ kernels::Matmul matmul_params(const Launch& l, bool* collapsible) {
   if (flag(l.attrs, "residual"))
     p.residual = l.in[next++].data, p.residual_row_stride = p.c_row_stride,
     p.residual_batch_stride = p.c_batch_stride;
+  p.halves = flag(l.attrs, "halves");
   if (flag(l.attrs, "gelu")) p.activation = kernels::Matmul::gelu_tanh;
   if (flag(l.attrs, "slope")) p.slope = l.out[1].data;
   if (flag(l.attrs, "by_slope"))

@@ -101,19 +101,30 @@ struct NextRows {
   [[gnu::always_inline]] void operator()() { rows.template next<parts, true>(); }
 };
 
+// Rows that are stored elsewhere than in C, at the same distance from `c` as from C.
+template <class Out>
+struct Apart {
+  Out* c = nullptr;
+  int64_t begin = 0, end = 0;
+};
+
 template <class In, class Out>
 class Epilogue {
  public:
-  Epilogue(const Matmul& params, int64_t batch)
+  Epilogue(const Matmul& params, int64_t batch, const Apart<Out>& apart)
       : p_(params),
         batch_(batch),
+        apart_(apart),
         parts_(p_.activation == Matmul::times_slope
                    ? by_slope
                    : (p_.bias ? add_bias : 0) |
                          (p_.activation == Matmul::gelu_tanh ? apply_gelu : 0) |
                          (p_.slope ? keep_slope : 0) | (p_.residual ? add_residual : 0)) {}
 
-  Out* c(int64_t row, int64_t column) const { return static_cast<Out*>(p_.c) + at(row, column); }
+  Out* c(int64_t row, int64_t column) const {
+    const bool apart = row >= apart_.begin && row < apart_.end;
+    return (apart ? apart_.c : static_cast<Out*>(p_.c)) + at(row, column);
+  }
   // Only conversion.
   bool is_plain() const { return parts_ == 0; }
 
@@ -196,6 +207,7 @@ class Epilogue {
 
   const Matmul& p_;
   int64_t batch_;
+  const Apart<Out> apart_;
   int parts_;
 };
 

@@ -15,10 +15,11 @@ class Product {
   using Prepared = typename Kind::Prepared;
 
  public:
-  Product(const Matmul& p, const MatmulPlan& plan, int64_t batch, int thread, int threads)
+  Product(const Matmul& p, const MatmulPlan& plan, int64_t batch, int thread, int threads,
+          const Apart<Out>& apart = {})
       : p_(p),
         plan_(plan),
-        epilogue_(p, batch),
+        epilogue_(p, batch, apart),
         share_(plan, thread),
         memory_(p, plan, thread, threads),
         panels_(p, plan, batch, memory_),
