@@ -40,35 +40,62 @@ inline void pair_up(const bf16* x, const bf16* y, bf16* low, bf16* high) {
 
 #if defined(__AVX512F__)
 
+// Rows i, i + apart, i + 2 apart and i + 3 apart of 16 bytes each, side by side. The last three are
+// inserted on their way from memory, which needs no shuffle.
+template <int apart>
+inline __m512i load_four(const char* x, int64_t stride, int i) {
+  const auto row = [&](int n) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + (i + n * apart) * stride));
+  };
+  __m512i four = _mm512_castsi128_si512(row(0));
+  four = _mm512_inserti32x4(four, row(1), 1);
+  four = _mm512_inserti32x4(four, row(2), 2);
+  return _mm512_inserti32x4(four, row(3), 3);
+}
+
 // Transposes 16 x 16 words of 32 bits. Strides are in bytes.
 inline void transpose_16x16(const void* from, int64_t from_stride, void* to, int64_t to_stride) {
   const char* x = static_cast<const char*>(from);
   char* y = static_cast<char*>(to);
-  __m512i r[16], t[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(x + i * from_stride);
+#pragma GCC unroll 4
+  for (int c = 0; c < 16; c += 4, x += 16, y += 4 * to_stride) {  // four columns
+    __m512i r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) r[i] = load_four<4>(x, from_stride, i);
+    const __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
+    const __m512i d = _mm512_unpacklo_epi32(r[2], r[3]), e = _mm512_unpackhi_epi32(r[2], r[3]);
+    _mm512_storeu_si512(y, _mm512_unpacklo_epi64(a, d));
+    _mm512_storeu_si512(y + to_stride, _mm512_unpackhi_epi64(a, d));
+    _mm512_storeu_si512(y + 2 * to_stride, _mm512_unpacklo_epi64(b, e));
+    _mm512_storeu_si512(y + 3 * to_stride, _mm512_unpackhi_epi64(b, e));
+  }
+}
+
+// Transposes 32 x 32 words of 16 bits: rows a stride of bytes apart become rows of 64 bytes.
+inline void transpose_32x32(const bf16* from, int64_t from_stride, bf16* to) {
+  const char* x = reinterpret_cast<const char*>(from);
+#pragma GCC unroll 4
+  for (int c = 0; c < 32; c += 8, x += 16, to += 8 * 32) {  // eight columns
+    __m512i r[8], t[8];
 #pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {  // within 128 bits: pairs of rows
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
+    for (int i = 0; i < 8; ++i) r[i] = load_four<8>(x, from_stride, i);
 #pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {  // within 128 bits: fours of rows; r[i + c]: column c of each
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
+    for (int i = 0; i < 8; i += 2) {
+      t[i] = _mm512_unpacklo_epi16(r[i], r[i + 1]);
+      t[i + 1] = _mm512_unpackhi_epi16(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {  // r[i + c]: columns 2 c and 2 c + 1 of four rows
+      r[i] = _mm512_unpacklo_epi32(t[i], t[i + 2]);
+      r[i + 1] = _mm512_unpackhi_epi32(t[i], t[i + 2]);
+      r[i + 2] = _mm512_unpacklo_epi32(t[i + 1], t[i + 3]);
+      r[i + 3] = _mm512_unpackhi_epi32(t[i + 1], t[i + 3]);
+    }
 #pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {  // across: a 4 x 4 transpose of 128-bit parts
-    const __m512i a = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
-    const __m512i d = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
-    const __m512i e = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
-    _mm512_storeu_si512(y + c * to_stride, _mm512_shuffle_i32x4(a, b, 0x88));
-    _mm512_storeu_si512(y + (c + 4) * to_stride, _mm512_shuffle_i32x4(d, e, 0x88));
-    _mm512_storeu_si512(y + (c + 8) * to_stride, _mm512_shuffle_i32x4(a, b, 0xdd));
-    _mm512_storeu_si512(y + (c + 12) * to_stride, _mm512_shuffle_i32x4(d, e, 0xdd));
+    for (int i = 0; i < 4; ++i) {
+      _mm512_storeu_si512(to + 2 * i * 32, _mm512_unpacklo_epi64(r[i], r[i + 4]));
+      _mm512_storeu_si512(to + (2 * i + 1) * 32, _mm512_unpackhi_epi64(r[i], r[i + 4]));
+    }
   }
 }
 
@@ -103,6 +130,16 @@ inline void transpose_16x16(const void* from, int64_t from_stride, void* to, int
   for (int i = 0; i < 16; i += 8)
     for (int j = 0; j < 16; j += 8)
       transpose_8x8(x + i * from_stride + j * 4, from_stride, y + j * to_stride + i * 4, to_stride);
+}
+
+// Transposes 32 x 32 words of 16 bits: rows a stride of bytes apart become rows of 64 bytes.
+inline void transpose_32x32(const bf16* from, int64_t from_stride, bf16* to) {
+  const int64_t row = from_stride / 2;
+  alignas(64) bf16 pairs[2][512];  // rows 2 r and 2 r + 1 of sixteen columns
+  for (int r = 0; r < 16; ++r)
+    pair_up(from + 2 * r * row, from + (2 * r + 1) * row, pairs[0] + r * 32, pairs[1] + r * 32);
+  transpose_16x16(pairs[0], 64, to, 64);
+  transpose_16x16(pairs[1], 64, to + 512, 64);
 }
 
 #endif

@@ -3,9 +3,6 @@
 // bf16, per step of 32 of K, 2 KiB: two tiles of 16 lanes, each 16 rows of 64 bytes. In A's tiles
 // row r is lane r with its 32 k; in B's, row r holds the pair of k (2r, 2r + 1) of the 16 lanes.
 // f32, A and B alike: per k the 32 lanes.
-//
-// Where lanes are contiguous each k may be on a page of its own, and no hardware looks ahead: the
-// packers ask for the next step themselves.
 #pragma once
 #include "weft/kernels/cpu/matmul_lanes.h"
 
@@ -40,13 +37,6 @@ struct Window {
   }
 };
 
-// 32 lanes of k and k + 1 in pairs: sixteen at `to`, the others a tile further.
-inline void pair_rows(const Source<bf16>& s, const bf16* x, bf16* to) {
-  const bf16 *y = x + s.k_stride, *ahead = x + 32 * s.k_stride;
-  __builtin_prefetch(ahead), __builtin_prefetch(ahead + s.k_stride);
-  pair_up(x, y, to, to + 512);
-}
-
 // One step of A: 32 lanes by 32 k, all there.
 inline void pack_step_a(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to) {
   const bf16* x = s.at(lane, l);
@@ -54,10 +44,7 @@ inline void pack_step_a(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to
     for (int r = 0; r < 32; ++r) copy_line(x + r * s.lane_stride, to + r * 32);
     return;
   }
-  alignas(64) bf16 pairs[2][512];  // B's order, which transposed is A's
-  for (int r = 0; r < 16; ++r) pair_rows(s, x + 2 * r * s.k_stride, pairs[0] + r * 32);
-  transpose_16x16(pairs[0], 64, to, 64);
-  transpose_16x16(pairs[1], 64, to + 512, 64);
+  transpose_32x32(x, s.k_stride * 2, to);
 }
 
 // One step of B: 32 lanes by 32 k, all there.
@@ -68,7 +55,8 @@ inline void pack_step_b(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to
     transpose_16x16(x + 16 * s.lane_stride, s.lane_stride * 2, to + 512, 64);
     return;
   }
-  for (int r = 0; r < 16; ++r) pair_rows(s, x + 2 * r * s.k_stride, to + r * 32);
+  for (int r = 0; r < 16; ++r, x += 2 * s.k_stride)
+    pair_up(x, x + s.k_stride, to + r * 32, to + 512 + r * 32);
 }
 
 template <bool is_a>

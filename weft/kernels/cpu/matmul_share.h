@@ -9,6 +9,10 @@ inline int64_t smaller(int64_t x, int64_t y) {
   return x < y ? x : y;
 }
 
+inline int64_t larger(int64_t x, int64_t y) {
+  return x > y ? x : y;
+}
+
 struct Span {
   int64_t begin, end;
   int64_t size() const { return end - begin; }
@@ -23,17 +27,22 @@ inline int64_t packed_offset(int64_t panels, int64_t k, int64_t panel, int64_t l
   return 32 * (start * panels + panel * smaller(matmul_k_run, k - start) + (l - start));
 }
 
-// Of all (run of K, panel) pairs for `panels`, the i-th of `parts` shares.
+// Of all (run of K, panel) pairs for `panels`, the i-th of `parts` shares. Where lanes are
+// contiguous the panels of a step are packed side by side: memory is read in its own order.
 template <bool is_a, class T>
 inline void pack_share(const Source<T>& source, T* to, int64_t all_panels, Span panels, int64_t k,
                        int64_t i, int64_t parts) {
   const int64_t runs = (k + matmul_k_run - 1) / matmul_k_run;
   const Span mine = part({0, runs * panels.size()}, i, parts);
-  for (int64_t unit = mine.begin; unit < mine.end; ++unit) {
-    const int64_t l = unit / panels.size() * matmul_k_run;
-    const int64_t panel = panels.begin + unit % panels.size();
-    pack_panel<is_a>(source, panel * 32, l, smaller(l + matmul_k_run, k),
-                     to + packed_offset(all_panels, k, panel, l));
+  const int64_t step = source.k_contiguous() ? matmul_k_run : 32;
+  for (int64_t run = mine.begin / panels.size(); run * panels.size() < mine.end; ++run) {
+    const int64_t start = run * matmul_k_run, end = smaller(start + matmul_k_run, k);
+    const int64_t unit = run * panels.size();
+    const Span these{larger(mine.begin - unit, 0), smaller(mine.end - unit, panels.size())};
+    for (int64_t l = start; l < end; l += step)
+      for (int64_t p = panels.begin + these.begin; p < panels.begin + these.end; ++p)
+        pack_panel<is_a>(source, p * 32, l, smaller(l + step, end),
+                         to + packed_offset(all_panels, k, p, l));
   }
 }
 
