@@ -59,7 +59,6 @@ AttentionBackwardScratch attention_backward_scratch(const AttentionShape& shape)
   AttentionBackwardScratch at;
   at.block = carver.take(attention_backward_block_bytes);
   at.staging = carver.take(attention_rows * depth * size);
-  at.pairs = carver.take(attention_rows * depth * size);
   for (int64_t* rows : {&at.k, &at.v, &at.k_columns}) *rows = carver.take(keys * depth * size);
   for (int64_t* rows : {&at.dk, &at.dv}) *rows = carver.take(keys * depth * 4);
   for (int64_t* rows : {&at.q_columns, &at.q_rows, &at.do_columns, &at.do_rows})

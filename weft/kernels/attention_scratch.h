@@ -35,7 +35,7 @@ struct AttentionForwardScratch {
 AttentionForwardScratch attention_forward_scratch(const AttentionShape& shape);
 
 struct AttentionBackwardScratch {
-  int64_t block, staging, pairs;                   // staging, pairs: [64, depth]
+  int64_t block, staging;                          // staging: [64, depth]
   int64_t k, v, k_columns, dk, dv;                 // [keys, depth] of one key and value head
   int64_t q_columns, q_rows, do_columns, do_rows;  // [queries, depth] of one chunk
   int64_t dq;                                      // [queries, depth] of one chunk

@@ -18,7 +18,7 @@ class Backward {
     const auto place = [mine](auto*& pointer, int64_t offset) {
       pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(mine + offset);
     };
-    place(block_, at.block), place(staging_, at.staging), place(pairs_, at.pairs);
+    place(block_, at.block), place(staging_, at.staging);
     place(k_, at.k), place(v_, at.v), place(k_columns_, at.k_columns);
     place(dk_, at.dk), place(dv_, at.dv), place(dq_, at.dq);
     place(q_columns_, at.q_columns), place(q_rows_, at.q_rows);
@@ -75,24 +75,18 @@ class Backward {
         copy_padded(row_of<T>(a_.k, row, kv_head_), width, depth_, k_ + at);
         copy_padded(row_of<T>(a_.v, row, kv_head_), width, depth_, v_ + at);
       }
-      pack_key_columns(k.from(begin), begin);
+      pack_key_columns(begin);
     }
   }
 
-  // [depth][64 keys]. Bf16 is turned by pairs of keys.
-  void pack_key_columns(Rows<T> keys, int begin) {
+  // [depth][64 keys].
+  void pack_key_columns(int begin) {
     T* to = k_columns_ + int64_t{begin} * depth_;
-    constexpr int word = 16 * pair_width<T>;  // keys of 16 words
-    if constexpr (pair_width<T> == 2) pack_rows64(keys, depth_, pairs_, staging_);
-    for (int i = 0; i < depth_; i += 16)
-      for (int c = 0; c < block_keys; c += word) {
-        if constexpr (pair_width<T> == 2)
-          transpose_words(pairs_ + i * block_keys + c * 16, word, to + i * block_keys + c,
-                          int64_t{block_keys});
-        else
-          transpose_words(k_ + int64_t{begin + c} * depth_ + i, depth_, to + i * block_keys + c,
-                          int64_t{block_keys});
-      }
+    constexpr int line = 64 / int(sizeof(T));
+    for (int i = 0; i < depth_; i += line)
+      for (int c = 0; c < block_keys; c += line)
+        transpose_square(k_ + int64_t{begin + c} * depth_ + i, depth_, to + i * block_keys + c,
+                         int64_t{block_keys});
   }
 
   // q and d_o as B, both ways round, and what is known of each query.
@@ -319,8 +313,7 @@ class Backward {
     float* turned = block_->s;  // [16 queries][depth]
     static_assert(sizeof block_->s >= 16 * attention_max_head_dim * sizeof(float));
     for (int i = 0; i < depth_; i += 16)
-      transpose_words(from + i * block_queries, int64_t{block_queries}, turned + i,
-                      int64_t{depth_});
+      transpose_square(from + i * block_queries, block_queries, turned + i, depth_);
     for (int r = 0; r < 16 && query + r < queries_; ++r)
       store_scaled(turned + r * depth_, F32x16(shape_.scale),
                    row_of<T>(a_.dq, segment_->q_begin + chunk_ + query + r, head), shape_.head_dim);
@@ -331,7 +324,7 @@ class Backward {
   const AttentionShape& shape_;
   const int depth_;
   BackwardBlock<T>* block_;
-  T *staging_, *pairs_, *q_columns_, *q_rows_, *do_columns_, *do_rows_;
+  T *staging_, *q_columns_, *q_rows_, *do_columns_, *do_rows_;
   T *k_, *v_, *k_columns_;
   float *dk_, *dv_, *dq_;
   QueryStats stats_;

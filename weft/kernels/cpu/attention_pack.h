@@ -42,77 +42,12 @@ struct RowsAhead {
   }
 };
 
-// [16][16] of 32-bit words, transposed; strides in words.
-#if defined(__AVX512F__)
-inline void transpose16(const uint32_t* from, int64_t from_stride, uint32_t* to,
-                        int64_t to_stride) {
-  __m512i r[16], t[16];
-  WEFT_UNROLL for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(from + i * from_stride);
-  WEFT_UNROLL for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  WEFT_UNROLL for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  WEFT_UNROLL for (int i = 0; i < 4; ++i) {  // rows i, i + 4, i + 8, i + 12 of quarters of columns
-    const __m512i a = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-    const __m512i d = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    _mm512_storeu_si512(to + i * to_stride, _mm512_shuffle_i32x4(a, c, 0x88));
-    _mm512_storeu_si512(to + (i + 4) * to_stride, _mm512_shuffle_i32x4(b, d, 0x88));
-    _mm512_storeu_si512(to + (i + 8) * to_stride, _mm512_shuffle_i32x4(a, c, 0xdd));
-    _mm512_storeu_si512(to + (i + 12) * to_stride, _mm512_shuffle_i32x4(b, d, 0xdd));
-  }
+// As many rows as a line has elements, a line of each, transposed; strides in elements.
+inline void transpose_square(const bf16* from, int64_t from_stride, bf16* to, int64_t to_stride) {
+  transpose_32x32(from, 2 * from_stride, to, 2 * to_stride);
 }
-#else
-inline void transpose8(const uint32_t* from, int64_t from_stride, uint32_t* to, int64_t to_stride) {
-  __m256 r[8], t[8];
-  WEFT_UNROLL for (int i = 0; i < 8; ++i) {
-    r[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(from + i * from_stride));
-  }
-  WEFT_UNROLL for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  WEFT_UNROLL for (int i = 0; i < 8; i += 4) {
-    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-  }
-  WEFT_UNROLL for (int i = 0; i < 4; ++i) {
-    float* row = reinterpret_cast<float*>(to + i * to_stride);
-    _mm256_storeu_ps(row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-    _mm256_storeu_ps(row + 4 * to_stride, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-  }
-}
-inline void transpose16(const uint32_t* from, int64_t from_stride, uint32_t* to,
-                        int64_t to_stride) {
-  for (int i = 0; i < 16; i += 8)
-    for (int j = 0; j < 16; j += 8)
-      transpose8(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride);
-}
-#endif
-
-// The same over elements of any type; a word of bf16 is a pair.
-template <class From, class To>
-WEFT_INLINE inline void transpose_words(const From* from, int64_t from_stride, To* to,
-                                        int64_t to_stride) {
-  constexpr int from_width = pair_width<From>, to_width = pair_width<To>;
-  static_assert(from_width == to_width);
-  uint32_t words[16 * 16];
-  if (from_stride % from_width == 0 && to_stride % to_width == 0) {
-    transpose16(reinterpret_cast<const uint32_t*>(from), from_stride / from_width,
-                reinterpret_cast<uint32_t*>(to), to_stride / to_width);
-    return;
-  }
-  for (int r = 0; r < 16; ++r) std::memcpy(words + r * 16, from + r * from_stride, 64);
-  transpose16(words, 16, reinterpret_cast<uint32_t*>(to), to_stride / to_width);
+inline void transpose_square(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
+  transpose_16x16(from, 4 * from_stride, to, 4 * to_stride);
 }
 
 // Rows [0, n) as they are where nothing needs padding, else a padded copy in `staging`
@@ -131,10 +66,10 @@ Rows<T> padded(Rows<T> rows, int n, int depth, T* staging) {
 // B with the rows as its columns and their elements as its k: 16 rows to [depth / w][16][w].
 template <class T>
 void pack_columns16(Rows<T> rows, int depth, T* to, T* staging) {
-  constexpr int word = 16 * pair_width<T>;
+  constexpr int line = 64 / int(sizeof(T));
   rows = padded(rows, 16, depth, staging);
-  for (int i = 0; i < depth; i += word)
-    transpose_words(rows.data + i, rows.stride, to + i * 16, int64_t{word});
+  for (int i = 0; i < depth; i += line)
+    transpose_16x16(rows.data + i, rows.stride * int64_t(sizeof(T)), to + i * 16, 64);
 }
 
 // B with the rows as its k and their elements as its columns: 64 rows to [depth / 16][64 /

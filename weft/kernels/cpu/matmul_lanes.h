@@ -71,11 +71,12 @@ inline void transpose_16x16(const void* from, int64_t from_stride, void* to, int
   }
 }
 
-// Transposes 32 x 32 words of 16 bits: rows a stride of bytes apart become rows of 64 bytes.
-inline void transpose_32x32(const bf16* from, int64_t from_stride, bf16* to) {
-  const char* x = reinterpret_cast<const char*>(from);
+// Transposes 32 x 32 words of 16 bits. Strides are in bytes.
+inline void transpose_32x32(const void* from, int64_t from_stride, void* to, int64_t to_stride) {
+  const char* x = static_cast<const char*>(from);
+  char* y = static_cast<char*>(to);
 #pragma GCC unroll 4
-  for (int c = 0; c < 32; c += 8, x += 16, to += 8 * 32) {  // eight columns
+  for (int c = 0; c < 32; c += 8, x += 16, y += 8 * to_stride) {  // eight columns
     __m512i r[8], t[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) r[i] = load_four<8>(x, from_stride, i);
@@ -93,8 +94,8 @@ inline void transpose_32x32(const bf16* from, int64_t from_stride, bf16* to) {
     }
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      _mm512_storeu_si512(to + 2 * i * 32, _mm512_unpacklo_epi64(r[i], r[i + 4]));
-      _mm512_storeu_si512(to + (2 * i + 1) * 32, _mm512_unpackhi_epi64(r[i], r[i + 4]));
+      _mm512_storeu_si512(y + 2 * i * to_stride, _mm512_unpacklo_epi64(r[i], r[i + 4]));
+      _mm512_storeu_si512(y + (2 * i + 1) * to_stride, _mm512_unpackhi_epi64(r[i], r[i + 4]));
     }
   }
 }
@@ -132,14 +133,17 @@ inline void transpose_16x16(const void* from, int64_t from_stride, void* to, int
       transpose_8x8(x + i * from_stride + j * 4, from_stride, y + j * to_stride + i * 4, to_stride);
 }
 
-// Transposes 32 x 32 words of 16 bits: rows a stride of bytes apart become rows of 64 bytes.
-inline void transpose_32x32(const bf16* from, int64_t from_stride, bf16* to) {
-  const int64_t row = from_stride / 2;
+// Transposes 32 x 32 words of 16 bits. Strides are in bytes.
+inline void transpose_32x32(const void* from, int64_t from_stride, void* to, int64_t to_stride) {
+  const auto row = [&](int r) {
+    return reinterpret_cast<const bf16*>(static_cast<const char*>(from) + r * from_stride);
+  };
+  char* y = static_cast<char*>(to);
   alignas(64) bf16 pairs[2][512];  // rows 2 r and 2 r + 1 of sixteen columns
   for (int r = 0; r < 16; ++r)
-    pair_up(from + 2 * r * row, from + (2 * r + 1) * row, pairs[0] + r * 32, pairs[1] + r * 32);
-  transpose_16x16(pairs[0], 64, to, 64);
-  transpose_16x16(pairs[1], 64, to + 512, 64);
+    pair_up(row(2 * r), row(2 * r + 1), pairs[0] + r * 32, pairs[1] + r * 32);
+  transpose_16x16(pairs[0], 64, y, to_stride);
+  transpose_16x16(pairs[1], 64, y + 16 * to_stride, to_stride);
 }
 
 #endif

@@ -44,7 +44,7 @@ inline void pack_step_a(const Source<bf16>& s, int64_t lane, int64_t l, bf16* to
     for (int r = 0; r < 32; ++r) copy_line(x + r * s.lane_stride, to + r * 32);
     return;
   }
-  transpose_32x32(x, s.k_stride * 2, to);
+  transpose_32x32(x, s.k_stride * 2, to, 64);
 }
 
 // One step of B: 32 lanes by 32 k, all there.
