@@ -7,18 +7,20 @@
 namespace weft {
 namespace {
 
-// 0.3 to 1 ms, then the kernel wakes us, which takes 50 us. Between two steps of training, 0.2 ms,
-// nobody should fall asleep: a halted virtual processor may even wake on another core, with cold
-// caches.
-constexpr int spins_before_sleep = 20000;
+// We look again and again for 60 to 200 us, then for about as long as lies between two steps of
+// training, 0.2 ms, let others run in between, if there are any; then we sleep. To be woken takes
+// 50 us, and a halted virtual processor may come back on another core, with cold caches.
+constexpr int spins_before_yielding = 4000, yields_before_sleep = 2000;
 
 template <class T>
 void wait_while_equal(const std::atomic<T>& value, T old) {
-  for (int i = 0; i < spins_before_sleep; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
+  const auto changed = [&] { return value.load(std::memory_order_acquire) != old; };
+  for (int i = 0; i < spins_before_yielding; ++i) {
+    if (changed()) return;
     _mm_pause();
   }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+  for (int i = 0; i < yields_before_sleep && !changed(); ++i) std::this_thread::yield();
+  while (!changed()) value.wait(old, std::memory_order_acquire);
 }
 
 }  // namespace
