@@ -3,6 +3,7 @@
 #include <bit>
 #include <gtest/gtest.h>
 
+#include "tests/emulated_tiles.h"
 #include "weft/engine/engine_testing.h"
 
 namespace weft::engine {
@@ -91,7 +92,7 @@ struct Case {
   Isa isa;
   int threads;
 };
-std::string case_name(const testing::TestParamInfo<Case>& info) {
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   return format("{}_{}_{}_{}", info.param.config.architecture, dtype_name(info.param.dtype),
                 isa_name(info.param.isa), info.param.threads);
 }
@@ -101,11 +102,11 @@ std::vector<Case> cases() {
     for (const DType dtype : {DType::bf16, DType::f32})
       for (const Isa isa : all_isas)
         for (const int threads : {1, 2})
-          if (isa <= best_isa()) all.push_back({config, dtype, isa, threads});
+          if (weft::testing::runs_here(isa)) all.push_back({config, dtype, isa, threads});
   return all;
 }
 
-class SameBits : public testing::TestWithParam<Case> {};
+class SameBits : public ::testing::TestWithParam<Case> {};
 
 TEST_P(SameBits, HoweverASequenceIsComputed) {
   const models::ModelConfig& config = GetParam().config;
@@ -130,7 +131,7 @@ TEST_P(SameBits, HoweverASequenceIsComputed) {
   EXPECT_LE(runner.traces(), 2u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Runner, SameBits, testing::ValuesIn(cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(Runner, SameBits, ::testing::ValuesIn(cases()), case_name);
 
 Runner small_runner(const RunnerOptions& options) {
   use_device(selected_isa(), 2);

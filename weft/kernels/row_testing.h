@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/emulated_tiles.h"
 #include "weft/base/format.h"
 #include "weft/base/random.h"
 #include "weft/device/device.h"
@@ -15,12 +16,12 @@
 
 namespace weft::kernels::testing {
 
-// Every instruction set this machine has, with one thread and with two.
+// Every instruction set this machine has or can emulate, with one thread and with two.
 inline std::vector<std::unique_ptr<CpuDevice>> all_cpus() {
   std::vector<std::unique_ptr<CpuDevice>> cpus;
   for (const Isa isa : all_isas)
     for (const int threads : {1, 2})
-      if (isa <= best_isa()) cpus.push_back(std::make_unique<CpuDevice>(threads, isa));
+      if (weft::testing::runs_here(isa)) cpus.push_back(std::make_unique<CpuDevice>(threads, isa));
   return cpus;
 }
 
