@@ -3,32 +3,17 @@
 // instructions, and sums that are stored long after the product that completes them.
 #pragma once
 #include "weft/kernels/cpu/attention_product.h"
+#include "weft/kernels/cpu/tile_config.h"
 
 #if defined(__AMX_TILE__)
 namespace weft::kernels::cpu::WEFT_ISA {
 
-// Tiles 0 to 3 accumulate, 4 and 5 hold A, 6 and 7 hold B; all are 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
 // For the lifetime of a thread's work.
 class UseTiles {
  public:
-  UseTiles() {
-    const TileConfig config;
-    asm volatile("" : : "r"(&config) : "memory");  // the intrinsic reads it unknown to the compiler
-    _tile_loadconfig(&config);
-  }
+  UseTiles() { configure_tiles(); }
   ~UseTiles() { _tile_release(); }
 };
-
-// Tile loads are unknown to the compiler as reads of memory: stores must not move past this.
-WEFT_INLINE inline void order_memory() {
-  asm volatile("" : : : "memory");
-}
 
 // Sums of 16 x 16: 0 and 1 are the upper ones of 32 x 32, 2 and 3 the lower.
 struct SumsAt {

@@ -1,21 +1,11 @@
 // Blocks of bf16 with AMX: four tiles of sums, two of A, two of B (Intel's optimization reference
-// manual, chapter on AMX). GCC 12's intrinsics do not tell the compiler what they read, hence the
-// fences.
+// manual, chapter on AMX).
 #pragma once
 #include "weft/kernels/cpu/matmul_block.h"
+#include "weft/kernels/cpu/tile_config.h"
 
 #if defined(__AMX_TILE__)
 namespace weft::kernels::cpu::WEFT_ISA {
-
-inline void compiler_fence() {
-  asm volatile("" ::: "memory");
-}
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
 
 struct Bf16Tiles {
   using Element = bf16;
@@ -23,18 +13,12 @@ struct Bf16Tiles {
   static constexpr int64_t fetch_distance = 2048;
   static constexpr bool fetches_c = false;  // its loads wait for the same buffers
 
-  // Tiles of fewer rows take less time.
-  static void begin(int rows) {
-    TileConfig config;
-    if (rows < 16) config.rows[0] = config.rows[1] = config.rows[4] = uint8_t(rows);
-    asm volatile("" : : "r"(&config) : "memory");
-    _tile_loadconfig(&config);
-  }
+  static void begin(int rows) { configure_tiles(rows); }
   static void end() { _tile_release(); }
   static const bf16* prepare(const PanelOfA<bf16>& a, int64_t, int, bf16*) { return a.data; }
 
   static void block(const Block<bf16, bf16>& x) {
-    compiler_fence();
+    order_memory();
     if (x.rows <= 16)
       x.b_ahead.from ? tiles<1, true>(x) : tiles<1, false>(x);
     else
@@ -47,7 +31,7 @@ struct Bf16Tiles {
   static void block(const Block<bf16, bf16>& x, NextRows next_rows) {
     const int64_t steps = x.k / 32;
     for (int r = 0; steps < 4 && r < 32; r += 2) next_rows();
-    compiler_fence();
+    order_memory();
     if (steps >= 16)
       tiles<2, false, 2>(x, next_rows);
     else if (steps >= 8)
@@ -88,16 +72,17 @@ struct Bf16Tiles {
     }
   }
 
-  // B passes through the cache (the stream hint) while A's panel stays.
+  // B passes through the cache (the stream hint) while A's panel stays. All loads come first: where
+  // another hyperthread keeps the core busy, a product between loads holds the next of them up.
   template <int halves>
   static void step(const bf16* a, int64_t a_row, const bf16* b) {
     _tile_stream_loadd(6, b, 64);
     _tile_loadd(4, a, a_row * 2);
-    _tile_dpbf16ps(0, 4, 6);
     _tile_stream_loadd(7, b + 512, 64);
+    if (halves == 2) _tile_loadd(5, a + 16 * a_row, a_row * 2);
+    _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     if (halves == 2) {
-      _tile_loadd(5, a + 16 * a_row, a_row * 2);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
