@@ -8,7 +8,7 @@
 # at a time, where most include a header that is long to read: CLI11, GoogleTest, JSON.
 set(WEFT_ISA_FLAGS_avx2 -march=x86-64-v3)
 set(WEFT_ISA_FLAGS_avx512 -march=x86-64-v4)
-set(WEFT_ISA_FLAGS_amx -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
+set(WEFT_ISA_FLAGS_avx512_bf16 -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
 
 find_package(GTest REQUIRED)
 find_package(rapidcheck REQUIRED)
@@ -35,7 +35,7 @@ function(weft_folder name)
     list(FILTER sources EXCLUDE REGEX "/${ARG_ISA_FOLDER}/")
   endif()
   if(per_isa)
-    foreach(isa avx2 avx512 amx)
+    foreach(isa avx2 avx512 avx512_bf16)
       add_library(weft_${name}_${isa} OBJECT ${per_isa})
       target_compile_options(weft_${name}_${isa} PRIVATE ${WEFT_ISA_FLAGS_${isa}})
       target_compile_definitions(weft_${name}_${isa} PRIVATE WEFT_ISA=${isa} WEFT_ISA_${isa}=1)

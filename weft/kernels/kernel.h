@@ -20,8 +20,8 @@
 #include "weft/device/device.h"
 #include "weft/tensor/dtype.h"
 
-// Declares a CPU kernel in its three builds and the choice among them; the products of the avx512 one
-// look for avx512_bf16 themselves:
+// Declares a CPU kernel in its three builds and the choice among them; in the one for avx512_bf16
+// products take AMX tiles where the level is amx:
 //   WEFT_CPU_KERNEL(softmax_forward, SoftmaxForward)  ->
 //   weft::kernels::cpu::softmax_forward(stream, params)
 // Its definition in cpu/softmax.cpp: namespace weft::kernels::cpu::WEFT_ISA { void
@@ -34,7 +34,7 @@
   namespace avx512 {                                          \
   void name(CpuStream&, const Params&);                       \
   }                                                           \
-  namespace amx {                                             \
+  namespace avx512_bf16 {                                     \
   void name(CpuStream&, const Params&);                       \
   }                                                           \
   inline void name(CpuStream& stream, const Params& params) { \
@@ -42,10 +42,10 @@
       case Isa::avx2:                                         \
         return avx2::name(stream, params);                    \
       case Isa::avx512:                                       \
-      case Isa::avx512_bf16:                                  \
         return avx512::name(stream, params);                  \
+      case Isa::avx512_bf16:                                  \
       case Isa::amx:                                          \
-        return amx::name(stream, params);                     \
+        return avx512_bf16::name(stream, params);             \
     }                                                         \
   }                                                           \
   }

@@ -8,11 +8,11 @@ namespace {
 // for each, blocks of queries. So dq sums over keys, dk and dv over heads and queries, all in
 // ascending order. 64 rows from `begin` of any of the arrays lie at begin * depth; queries are
 // counted within their chunk.
-template <class T>
+template <class T, class Queue>
 class Backward {
  public:
-  Backward(const AttentionBackward& params, int thread, Isa isa)
-      : a_(params), isa_(isa), shape_(params.shape), depth_(attention_depth(shape_.head_dim)) {
+  Backward(const AttentionBackward& params, int thread)
+      : a_(params), shape_(params.shape), depth_(attention_depth(shape_.head_dim)) {
     const AttentionBackwardScratch at = attention_backward_scratch(shape_);
     char* mine = static_cast<char*>(params.scratch) + at.thread_bytes * thread;
     const auto place = [mine](auto*& pointer, int64_t offset) {
@@ -212,7 +212,7 @@ class Backward {
   void run_blocks() {
     Place now = {0, -block_queries, 0}, before;
     if (!advance(now)) return;
-    ProductQueue<T> queue(isa_);
+    Queue queue;
     push_scores(queue, now, 0, 0, block_queries);
     queue.finish();
     for (bool more = true, first = true; more; first = false) {
@@ -233,7 +233,7 @@ class Backward {
     queue.finish();
   }
 
-  void softmax(ProductQueue<T>& queue, const Place& at, int half) {
+  void softmax(Queue& queue, const Place& at, int half) {
     const HalfBlock<T> h = {.s = block_->s + half * block_queries,
                             .dp = block_->dp + half * block_queries,
                             .ds_pairs = block_->ds_pairs[at.pairs],
@@ -248,7 +248,7 @@ class Backward {
   }
 
   // s and dp of 32 keys and queries [from, to) of a block, as far as they see any.
-  void push_scores(ProductQueue<T>& queue, const Place& at, int half, int from, int to) {
+  void push_scores(Queue& queue, const Place& at, int half, int from, int to) {
     if (const int skip = hidden(at, half); from < skip) from = skip;
     if (from >= to) return;
     const int64_t keys = int64_t{at.key + half} * depth_;
@@ -269,7 +269,7 @@ class Backward {
   }
 
   // What 32 keys add to their rows of dv and dk.
-  void push_sums(ProductQueue<T>& queue, const Place& at, int half) {
+  void push_sums(Queue& queue, const Place& at, int half) {
     const int64_t keys = int64_t{at.key + half} * depth_;
     const int skip = hidden(at, half), rows = at.query * depth_ + skip * 16;
     Product<T> p = {.a = p_of<T>(block_->s + half * block_queries) + skip,
@@ -288,7 +288,7 @@ class Backward {
     queue.push(p);
   }
 
-  void push_dq(ProductQueue<T>& queue, const Place& at) {
+  void push_dq(Queue& queue, const Place& at) {
     Product<T> p = {.a = k_columns_ + int64_t{at.key} * depth_,
                     .a_stride = block_keys,
                     .b = block_->ds_pairs[at.pairs],
@@ -320,7 +320,6 @@ class Backward {
   }
 
   const AttentionBackward& a_;
-  const Isa isa_;
   const AttentionShape& shape_;
   const int depth_;
   BackwardBlock<T>* block_;
@@ -333,13 +332,13 @@ class Backward {
   int kv_head_ = 0, chunk_ = 0, queries_ = 0;  // chunk_: its first query; queries_: in it
 };
 
-template <class T>
+template <class T, class Queue>
 void run_backward(CpuStream& stream, const AttentionBackward& params) {
   const int threads = stream.threads();
   const AttentionShape& shape = params.shape;
   stream.pool().run([&](int thread) {
-    const UseTiles tiles;
-    Backward<T> work(params, thread, stream.isa());
+    const typename Queue::Session session;
+    Backward<T, Queue> work(params, thread);
     share_work(
         shape, thread, threads, [&](const AttentionSegment& s) { return work.cost(s); },
         [&](const AttentionSegment& s, int head, int64_t from, int64_t to) {
@@ -359,10 +358,8 @@ void run_backward(CpuStream& stream, const AttentionBackward& params) {
 }  // namespace
 
 void attention_backward(CpuStream& stream, const AttentionBackward& params) {
-  if (params.shape.dtype == DType::bf16)
-    run_backward<bf16>(stream, params);
-  else
-    run_backward<float>(stream, params);
+  with_products(stream, params.shape.dtype,
+                [&]<class T, class Queue>() { run_backward<T, Queue>(stream, params); });
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -5,12 +5,11 @@ namespace {
 
 // One thread's forward work. A tile is 32 consecutive pairs (query, head of the group) of one key
 // and value head, so that with grouped heads a decode step still fills a tile.
-template <class T>
+template <class T, class Queue>
 class Forward {
  public:
-  Forward(const AttentionForward& params, int thread, Isa isa)
+  Forward(const AttentionForward& params, int thread)
       : a_(params),
-        isa_(isa),
         shape_(params.shape),
         depth_(attention_depth(shape_.head_dim)),
         group_(shape_.q_heads / shape_.kv_heads) {
@@ -180,7 +179,7 @@ class Forward {
       if (streamed_) pack_k(block, k_);
       next.rows = rows;
       // Among other tiles no products of fewer rows: they would not keep their turn.
-      next.product_rows = on_tiles<T> && !streamed_ ? tile_rows : rows;
+      next.product_rows = Queue::on_tiles && !streamed_ ? tile_rows : rows;
       next.key = key, next.keys = t.last[rows - 1] > float(key + 32) ? 64 : 32;
       next.first = block == b.begin, next.last = block + 1 == b.end;
       next.masked = t.first[rows - 1] > float(key) || t.last[0] < float(key + block_keys);
@@ -193,7 +192,7 @@ class Forward {
   void advance(const TileStep& next) {
     if (streamed_ && before_.tile) pack_v(before_.block, v_);
     ahead_.fetch_some();
-    run_step<T>(before_, now_, next, depth_, shape_.scale * log2_e, isa_);
+    run_step<Queue>(before_, now_, next, depth_, shape_.scale * log2_e);
     if (before_.tile && before_.last) store_tile(before_);
     before_ = now_, now_ = next;
   }
@@ -227,7 +226,6 @@ class Forward {
   }
 
   const AttentionForward& a_;
-  const Isa isa_;
   const AttentionShape& shape_;
   const int depth_, group_;
   ForwardTile<T>* tiles_;  // two, in turn
@@ -243,12 +241,12 @@ class Forward {
   TileStep before_, now_;
 };
 
-template <class T>
+template <class T, class Queue>
 void run_forward(CpuStream& stream, const AttentionForward& params) {
   const int threads = stream.threads();
   stream.pool().run([&](int thread) {
-    const UseTiles tiles;
-    Forward<T> work(params, thread, stream.isa());
+    const typename Queue::Session session;
+    Forward<T, Queue> work(params, thread);
     share_work(
         params.shape, thread, threads, [&](const AttentionSegment& s) { return work.cost(s); },
         [&](const AttentionSegment& s, int head, int64_t from, int64_t to) {
@@ -264,10 +262,8 @@ void run_forward(CpuStream& stream, const AttentionForward& params) {
 }  // namespace
 
 void attention_forward(CpuStream& stream, const AttentionForward& params) {
-  if (params.shape.dtype == DType::bf16)
-    run_forward<bf16>(stream, params);
-  else
-    run_forward<float>(stream, params);
+  with_products(stream, params.shape.dtype,
+                [&]<class T, class Queue>() { run_forward<T, Queue>(stream, params); });
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

@@ -88,8 +88,8 @@ WEFT_INLINE inline void score_gradients(const HalfBlock<T>& half, int query, int
 }
 
 // Of a row the later queries come first: their probabilities lie where their scores were.
-template <class T, bool masked>
-void run_half(const HalfBlock<T> half, ProductQueue<T>& queue) {
+template <class T, bool masked, class Queue>
+void run_half(const HalfBlock<T> half, Queue& queue) {
   if (half.hidden > 0)
     for (int key = 0; key < 32; key += 8)
       queue.beside(key + 8, 32,

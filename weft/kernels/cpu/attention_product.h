@@ -15,17 +15,9 @@ namespace weft::kernels::cpu::WEFT_ISA {
 template <class T>
 constexpr int pair_width = 4 / int(sizeof(T));
 
-#if defined(__AMX_TILE__)
-template <class T>
-constexpr bool on_tiles = sizeof(T) == 2;
-#else
-template <class T>
-constexpr bool on_tiles = false;
-#endif
-
 // C of `rows` rows and `tiles` times 16 columns, 32 of k from a and b on; b_stride is from one tile
 // of 16 columns to the next.
-template <class Links, int rows, int tiles>
+template <int rows, int tiles>
 WEFT_INLINE inline void product_step(const bf16* a, int64_t a_stride, const bf16* b,
                                      int64_t b_stride, float* c, int64_t c_stride, bool add) {
   alignas(64) float words[rows * 2 * Links::words];
@@ -35,42 +27,13 @@ WEFT_INLINE inline void product_step(const bf16* a, int64_t a_stride, const bf16
     const float* from = c + n / tiles * c_stride + n % tiles * 16;
     sums[n / tiles][n % tiles] = add ? F32x16::load(from) : F32x16();
   }
-  chains_step<Links>(words, b, b_stride, NoLines{}, sums);
+  chains_step(words, b, b_stride, NoLines{}, sums);
   WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
     sums[n / tiles][n % tiles].store(c + n / tiles * c_stride + n % tiles * 16);
   }
 }
 
-template <class, int rows, int tiles>
-WEFT_INLINE inline void product_step(const float* a, int64_t a_stride, const bf16* b,
-                                     int64_t b_stride, float* c, int64_t c_stride, bool add) {
-  F32x16 even[rows][tiles], odd[rows][tiles];
-  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
-    even[n / tiles][n % tiles] = F32x16(), odd[n / tiles][n % tiles] = F32x16();
-  }
-  for (int i = 0; i < 32; i += 2, b += 32) {
-    F32x16 first[tiles], second[tiles];
-    WEFT_UNROLL for (int t = 0; t < tiles; ++t) {
-      const I32x16 pairs = I32x16::load(reinterpret_cast<const int32_t*>(b + t * b_stride));
-      first[t] = as_float(shift_left<16>(pairs));
-      second[t] = as_float(pairs & I32x16(int32_t(0xffff0000u)));
-    }
-    WEFT_UNROLL for (int r = 0; r < rows; ++r) {
-      const F32x16 x = a[r * a_stride + i], y = a[r * a_stride + i + 1];
-      WEFT_UNROLL for (int t = 0; t < tiles; ++t) {
-        even[r][t] = fma(x, first[t], even[r][t]);
-        odd[r][t] = fma(y, second[t], odd[r][t]);
-      }
-    }
-  }
-  WEFT_UNROLL for (int n = 0; n < rows * tiles; ++n) {
-    float* to = c + n / tiles * c_stride + n % tiles * 16;
-    const F32x16 sum = even[n / tiles][n % tiles] + odd[n / tiles][n % tiles];
-    (sum + (add ? F32x16::load(to) : F32x16())).store(to);
-  }
-}
-
-template <class, int rows, int tiles>
+template <int rows, int tiles>
 WEFT_INLINE inline void product_step(const float* a, int64_t a_stride, const float* b,
                                      int64_t b_stride, float* c, int64_t c_stride, bool add) {
   F32x16 sum[rows][tiles];
@@ -106,15 +69,15 @@ struct Product {
 };
 
 // `rows` rows of C at a time from row `begin` on, as many as there are; returns the row it came to.
-template <class Links, int rows, int tiles, class T>
+template <int rows, int tiles, class T>
 int product_rows(const Product<T>& p, int begin) {
   int r = begin;
   for (; r + rows <= p.m; r += rows)
     for (int j = 0; j < p.n; j += 16 * tiles)
       for (int s = 0; s < p.k; s += 32)
-        product_step<Links, rows, tiles>(p.a + r * p.a_stride + s, p.a_stride,
-                                         p.b + j / 16 * p.b_stride + s * 16, p.b_stride,
-                                         p.c + r * p.c_stride + j, p.c_stride, p.add || s > 0);
+        product_step<rows, tiles>(p.a + r * p.a_stride + s, p.a_stride,
+                                  p.b + j / 16 * p.b_stride + s * 16, p.b_stride,
+                                  p.c + r * p.c_stride + j, p.c_stride, p.add || s > 0);
   return r;
 }
 
@@ -125,29 +88,29 @@ constexpr int tiles_together = 2, f32_rows_together = 8, bf16_rows_together = 6;
 constexpr int tiles_together = 1, f32_rows_together = 4, bf16_rows_together = 3;
 #endif
 
-template <class Links, int rows, class T>
+template <int rows, class T>
 void run_rows(const Product<T>& p) {
-  const int most = product_rows<Links, rows, tiles_together>(p, 0);
-  product_rows<Links, 1, tiles_together>(p, product_rows<Links, 2, tiles_together>(p, most));
+  const int most = product_rows<rows, tiles_together>(p, 0);
+  product_rows<1, tiles_together>(p, product_rows<2, tiles_together>(p, most));
 }
-inline void run_product(const Product<float>& p, Isa) {
-  run_rows<void, f32_rows_together>(p);
+inline void run_product(const Product<float>& p) {
+  run_rows<f32_rows_together>(p);
 }
-inline void run_product(const Product<bf16>& p, [[maybe_unused]] Isa isa) {
-#if defined(__AVX512F__)
-  if (isa >= Isa::avx512_bf16) return run_rows<Pairs, bf16_rows_together>(p);
-#endif
-  run_rows<Singles, bf16_rows_together>(p);
+inline void run_product(const Product<bf16>& p) {
+  run_rows<bf16_rows_together>(p);
 }
 
 // Products to be run beside vector work, in the order they came: C must not be read nor A and B be
-// written before finish(). Where there are no tiles there is nothing to overlap, and they run at
-// once.
+// written before finish(). Without tiles there is nothing to overlap, and they run at once.
 template <class T>
 class ProductQueue {
  public:
-  explicit ProductQueue(Isa isa) : isa_(isa) {}
-  void push(const Product<T>& p) { run_product(p, isa_); }
+  static constexpr bool on_tiles = false;
+  struct Session {  // for the time of a thread's work
+    Session() {}
+  };
+
+  void push(const Product<T>& p) { run_product(p); }
   // Runs the four pieces of vector work f(0) to f(3), and products until done / of of them are
   // done.
   template <class F>
@@ -155,16 +118,6 @@ class ProductQueue {
     WEFT_UNROLL for (int i = 0; i < 4; ++i) f(i);
   }
   void finish() {}
-
- private:
-  Isa isa_;
 };
-
-#if !defined(__AMX_TILE__)
-class UseTiles {
- public:
-  UseTiles() {}
-};
-#endif
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

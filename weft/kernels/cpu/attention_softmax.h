@@ -156,8 +156,8 @@ void rescale(ForwardTile<T>& t, int depth) {
 }
 
 // Scores of keys [from, to) of the step's block, as far as they are seen.
-template <class T>
-void push_scores(ProductQueue<T>& queue, const Step<T>& step, int from, int to, int depth) {
+template <class T, class Queue>
+void push_scores(Queue& queue, const Step<T>& step, int from, int to, int depth) {
   if (to > step.keys) to = step.keys;
   if (!step.tile || from >= to) return;
   queue.push({.a = step.tile->q,
@@ -173,8 +173,8 @@ void push_scores(ProductQueue<T>& queue, const Step<T>& step, int from, int to, 
 }
 
 // o = p v or o += p v.
-template <class T>
-void push_values(ProductQueue<T>& queue, const Step<T>& step, int depth) {
+template <class T, class Queue>
+void push_values(Queue& queue, const Step<T>& step, int depth) {
   if (!step.tile) return;
   queue.push({.a = p_of<T>(step.s),
               .a_stride = p_stride<T>,
@@ -189,30 +189,29 @@ void push_values(ProductQueue<T>& queue, const Step<T>& step, int depth) {
 }
 
 // Four rows from `row` on.
-template <class T, bool first, Seen seen, int vectors>
-WEFT_INLINE inline void softmax_rows(const Step<T>& step, int row, float scale,
-                                     ProductQueue<T>& queue) {
+template <class T, bool first, Seen seen, int vectors, class Queue>
+WEFT_INLINE inline void softmax_rows(const Step<T>& step, int row, float scale, Queue& queue) {
   queue.beside(row + 4, tile_rows, [&](int i) WEFT_INLINE {
     softmax_row<T, first, seen, vectors>(step, row + i, scale);
   });
 }
-template <class T, bool first, Seen seen, int vectors>
+template <class T, bool first, Seen seen, int vectors, class Queue>
 __attribute__((noinline)) void few_softmax_rows(const Step<T>& step, int row, float scale,
-                                                ProductQueue<T>& queue) {
+                                                Queue& queue) {
   softmax_rows<T, first, seen, vectors>(step, row, scale, queue);
 }
 
 // All rows see all keys.
-template <class T, bool first>
-void softmax_of_all(const Step<T> step, float scale, ProductQueue<T>& queue) {
+template <class T, bool first, class Queue>
+void softmax_of_all(const Step<T> step, float scale, Queue& queue) {
   int row = 0;
   for (; row + 4 <= step.rows; row += 4)
     softmax_rows<T, first, Seen::all, 4>(step, row, scale, queue);
   for (; row < step.rows; ++row) softmax_row<T, first, Seen::all, 4>(step, row, scale);
 }
 
-template <class T, bool first>
-void softmax_of_some(const Step<T>& step, float scale, ProductQueue<T>& queue) {
+template <class T, bool first, class Queue>
+void softmax_of_some(const Step<T>& step, float scale, Queue& queue) {
   const ForwardTile<T>& t = *step.tile;
   int row = 0;
   for (; row + 4 <= step.rows; row += 4) {
@@ -233,8 +232,8 @@ void softmax_of_some(const Step<T>& step, float scale, ProductQueue<T>& queue) {
   for (; row < step.rows; ++row) softmax_row<T, first, Seen::any, 4>(step, row, scale);
 }
 
-template <class T, bool first>
-void softmax(const Step<T>& step, float scale, ProductQueue<T>& queue) {
+template <class T, bool first, class Queue>
+void softmax(const Step<T>& step, float scale, Queue& queue) {
   if (step.masked)
     softmax_of_some<T, first>(step, scale, queue);
   else
@@ -244,10 +243,10 @@ void softmax(const Step<T>& step, float scale, ProductQueue<T>& queue) {
 
 // Softmax of `now` beside the values of the step before and the scores of the next, whose place is
 // that of the step before. scale: times log2(e).
-template <class T>
+template <class Queue, class T>
 void run_step(const Step<T>& before, const Step<T>& now, const Step<T>& next, int depth,
-              float scale, Isa isa) {
-  ProductQueue<T> queue(isa);
+              float scale) {
+  Queue queue;
   push_scores(queue, next, 0, early_keys<T>, depth);
   push_values(queue, before, depth);
   push_scores(queue, next, early_keys<T>, block_keys, depth);

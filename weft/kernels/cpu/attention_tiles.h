@@ -8,13 +8,6 @@
 #if defined(__AMX_TILE__)
 namespace weft::kernels::cpu::WEFT_ISA {
 
-// For the lifetime of a thread's work.
-class UseTiles {
- public:
-  UseTiles() { configure_tiles(); }
-  ~UseTiles() { _tile_release(); }
-};
-
 // Sums of 16 x 16: 0 and 1 are the upper ones of 32 x 32, 2 and 3 the lower.
 struct SumsAt {
   float* c;
@@ -70,10 +63,14 @@ struct TilePart {
   }
 };
 
-template <>
-class ProductQueue<bf16> {
+class TileQueue {
  public:
-  explicit ProductQueue(Isa) {}
+  static constexpr bool on_tiles = true;
+  struct Session {
+    Session() { configure_tiles(); }
+    ~Session() { _tile_release(); }
+  };
+
   void push(const Product<bf16>& p) {
     if (p.m <= 16) return run_upper(p);
     queue_[size_++] = p;
@@ -179,3 +176,17 @@ class ProductQueue<bf16> {
 
 }  // namespace weft::kernels::cpu::WEFT_ISA
 #endif
+
+namespace weft::kernels::cpu::WEFT_ISA {
+
+// f<T, Queue>() for the operands' type and the way this stream takes its products.
+template <class F>
+void with_products([[maybe_unused]] const CpuStream& stream, DType dtype, F f) {
+  if (dtype != DType::bf16) return f.template operator()<float, ProductQueue<float>>();
+#if defined(__AMX_TILE__)
+  if (stream.isa() == Isa::amx) return f.template operator()<bf16, TileQueue>();
+#endif
+  f.template operator()<bf16, ProductQueue<bf16>>();
+}
+
+}  // namespace weft::kernels::cpu::WEFT_ISA

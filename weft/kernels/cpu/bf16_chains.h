@@ -13,30 +13,10 @@ namespace weft::kernels::cpu::WEFT_ISA {
 //   columns  a link of 16 columns, from B's rows from b on, for `rows` rows of A
 //   row      A's 32 k of a step: the even chain's words, then the odd one's
 //   fma      sum + the products of a link, each rounded by itself
-
-// A link is one k, in f32.
-struct Singles {
-  static constexpr int ks = 1, words = 16;
-  template <int rows>
-  static F32x16 columns(const bf16* b, bool odd) {
-    const int32_t* pairs = reinterpret_cast<const int32_t*>(b);
-    return odd ? as_float(I32x16::load(pairs) & I32x16(int32_t(0xffff0000u)))
-               : as_float(shift_left<16>(I32x16::load(pairs)));
-  }
-  static void row(const bf16* a, float* to) {
-    columns<1>(a, false).store(to);
-    columns<1>(a, true).store(to + words);
-  }
-  static F32x16 fma(F32x16 x, F32x16 w, F32x16 sum) {
-    return weft::kernels::cpu::WEFT_ISA::fma(x, w, sum);
-  }
-};
-
-#if defined(__AVX512F__)
-// A link is two k of a chain in bf16, the earlier one in the upper half: vdpbf16ps, there from
-// Isa::avx512_bf16 on, adds the product of the upper halves first, then that of the lower ones, and
-// rounds after each as an FMA does.
-struct Pairs {
+#if defined(__AVX512BF16__)
+// A link is two k of a chain in bf16, the earlier one in the upper half: vdpbf16ps adds the product
+// of the upper halves first, then that of the lower ones, and rounds after each as an FMA does.
+struct Links {
   static constexpr int ks = 2, words = 8;
   // One permutation; where there are many chains it would cost them registers for its indices.
   template <int rows>
@@ -60,9 +40,25 @@ struct Pairs {
     _mm512_storeu_si512(to, _mm512_permutexvar_epi16(order, _mm512_loadu_si512(a)));
   }
   static F32x16 fma(F32x16 x, F32x16 w, F32x16 sum) {
-    // By name: the compiler may not use it in this build.
-    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.v) : "v"(w.v), "v"(x.v));
-    return sum;
+    return _mm512_dpbf16_ps(sum.v, (__m512bh)x.v, (__m512bh)w.v);
+  }
+};
+#else
+// A link is one k, in f32.
+struct Links {
+  static constexpr int ks = 1, words = 16;
+  template <int rows>
+  static F32x16 columns(const bf16* b, bool odd) {
+    const int32_t* pairs = reinterpret_cast<const int32_t*>(b);
+    return odd ? as_float(I32x16::load(pairs) & I32x16(int32_t(0xffff0000u)))
+               : as_float(shift_left<16>(I32x16::load(pairs)));
+  }
+  static void row(const bf16* a, float* to) {
+    columns<1>(a, false).store(to);
+    columns<1>(a, true).store(to + words);
+  }
+  static F32x16 fma(F32x16 x, F32x16 w, F32x16 sum) {
+    return weft::kernels::cpu::WEFT_ISA::fma(x, w, sum);
   }
 };
 #endif
@@ -74,7 +70,7 @@ struct NoLines {
 
 // sums += even + odd, one step for R rows of A in words and C vectors of columns; b_stride is from
 // one of these to the next. lines.next() for every line of B as it is read.
-template <class Links, int R, int C, class Fetching>
+template <int R, int C, class Fetching>
 WEFT_INLINE inline void chains_step(const float* a, const bf16* b, int64_t b_stride, Fetching lines,
                                     F32x16 (&sums)[R][C]) {
   constexpr int words = Links::words;

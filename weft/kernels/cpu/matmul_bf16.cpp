@@ -18,13 +18,9 @@ void multiply(CpuStream& stream, const Matmul& p) {
 
 void matmul_bf16(CpuStream& stream, const Matmul& p) {
 #if defined(__AMX_TILE__)
-  multiply<Bf16Tiles>(stream, p);
-#else
-#if defined(__AVX512F__)
-  if (stream.isa() >= Isa::avx512_bf16) return multiply<Bf16Vectors<Pairs>>(stream, p);
+  if (stream.isa() == Isa::amx) return multiply<Bf16Tiles>(stream, p);
 #endif
-  multiply<Bf16Vectors<Singles>>(stream, p);
-#endif
+  multiply<Bf16Vectors>(stream, p);
 }
 
 }  // namespace weft::kernels::cpu::WEFT_ISA

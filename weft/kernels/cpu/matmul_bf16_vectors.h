@@ -6,7 +6,6 @@
 namespace weft::kernels::cpu::WEFT_ISA {
 
 // A's panel in words: per step and row both chains.
-template <class Links>
 inline const float* expand_a(const PanelOfA<bf16>& a, int64_t k, int rows, float* to) {
   float* y = to;
   const bf16* step = a.data;
@@ -16,10 +15,8 @@ inline const float* expand_a(const PanelOfA<bf16>& a, int64_t k, int rows, float
 }
 
 // How packed B is best asked for, measured on Zen 5: in bytes, and as Rows::of_packed.
-template <class Links>
-constexpr int64_t fetch_distance_of = Links::ks == 2 ? 2048 : 4096;
+constexpr int64_t bf16_fetch_distance = Links::ks == 2 ? 2048 : 4096;
 
-template <class Links>
 struct Bf16Rows {
   static constexpr int at_once = bf16_rows_at_once;
   static constexpr Asks of_packed = Links::ks == 2 ? for_beyond : for_lines;
@@ -38,14 +35,14 @@ struct Bf16Rows {
     const char* ahead = part_ahead<bf16>(x, first);
     for (int64_t s = 0; s < x.k / 32; ++s, a += x.rows * 2 * Links::words, b += 1024) {
       if constexpr (asks == for_beyond) {
-        chains_step<Links>(a, b, 512, Beyond<fetch_distance_of<Links>>{}, sums);
+        chains_step(a, b, 512, Beyond<bf16_fetch_distance>{}, sums);
       } else if constexpr (asks == for_lines) {
         const Lines lines{x.b_ahead.from + s * x.b_ahead.step + half * 16 * x.b_ahead.line,
                           x.b_ahead.line};
-        chains_step<Links>(a, b, 512, lines, sums);
+        chains_step(a, b, 512, lines, sums);
       } else {
         ahead = prefetch<l2, 2>(ahead);
-        chains_step<Links>(a, b, 512, NoLines{}, sums);
+        chains_step(a, b, 512, NoLines{}, sums);
       }
     }
     float* out = x.out + first * x.out_stride + half * 16;
@@ -55,18 +52,17 @@ struct Bf16Rows {
   }
 };
 
-template <class Links>
 struct Bf16Vectors {
   using Element = bf16;
   using Prepared = float;
-  static constexpr int64_t fetch_distance = fetch_distance_of<Links>;
+  static constexpr int64_t fetch_distance = bf16_fetch_distance;
   static constexpr bool fetches_c = true;
   static void begin(int) {}
   static void end() {}
   static const float* prepare(const PanelOfA<bf16>& a, int64_t k, int rows, float* space) {
-    return expand_a<Links>(a, k, rows, space);
+    return expand_a(a, k, rows, space);
   }
-  static void block(const Block<float, bf16>& x) { in_row_groups<Bf16Rows<Links>>(x); }
+  static void block(const Block<float, bf16>& x) { in_row_groups<Bf16Rows>(x); }
 };
 
 }  // namespace weft::kernels::cpu::WEFT_ISA
