@@ -127,13 +127,13 @@ inline F32x16 sum_rows16(const float* rows) {
 
 // A row of f32 sums, times `factor`, to a row of the caller's array.
 template <class T>
-void store_scaled(const float* from, F32x16 factor, T* to, int width) {
-  for (int i = 0; i < width; i += 16) {
+WEFT_INLINE inline void store_scaled(const float* from, F32x16 factor, T* to, int width) {
+  int i = 0;
+  for (; i + 32 <= width; i += 32)
+    store_rounded(F32x16::load(from + i) * factor, F32x16::load(from + i + 16) * factor, to + i);
+  for (; i < width; i += 16) {
     const F32x16 x = F32x16::load(from + i) * factor;
-    if (width - i >= 16)
-      x.store(to + i);
-    else
-      x.store(to + i, width - i);
+    x.store(to + i, width - i < 16 ? width - i : 16);
   }
 }
 

@@ -67,24 +67,6 @@ __attribute__((noinline)) void raise(ForwardTile<T>& t, int r, F32x16 top, float
   (F32x16::load(t.l + r * 16) * factor).store(t.l + r * 16);
 }
 
-// Thirty-two values as a part of a row of A.
-WEFT_INLINE inline void store_rounded(F32x16 a, F32x16 b, float* to) {
-  a.store(to), b.store(to + 16);
-}
-WEFT_INLINE inline void store_rounded(F32x16 a, F32x16 b, bf16* to) {
-#if defined(__AVX512BF16__)
-  _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(b.v, a.v));
-#elif defined(__AVX512F__)
-  const __m512i upper_halves =
-      _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33,  //
-                       31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(bf16_in_upper_half(a).v, upper_halves,
-                                                    bf16_in_upper_half(b).v));
-#else
-  a.store(to), b.store(to + 16);
-#endif
-}
-
 // Sixteen keys from `key` on.
 WEFT_INLINE inline F32x16 keys_from(int key) {
   alignas(64) static constexpr float count[16] = {0, 1, 2,  3,  4,  5,  6,  7,
