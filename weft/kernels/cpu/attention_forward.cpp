@@ -46,12 +46,15 @@ class Forward {
     const bool overlapped = !streamed && 2 * (b.end - b.begin) <= packed_blocks_;
     if (!overlapped) drain();
     half_ = overlapped ? 1 - half_ : 0;
-    segment_ = &s, kv_head_ = kv_head, streamed_ = streamed, overlapped_ = overlapped;
+    segment_ = &s, kv_head_ = kv_head, streamed_ = streamed;
     keys_ = head_rows<T>(a_.k, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
     values_ = head_rows<T>(a_.v, s.kv_begin, kv_head, s.kv_len, shape_.head_dim);
-    // What is short is packed faster than it could be asked for.
+    // What is short, or so close that prefetchers follow, is packed faster than it could be asked
+    // for.
+    constexpr int64_t followed_stride = 2048 / int64_t(sizeof(T));
+    asks_ahead_ = !overlapped || (s.kv_len > block_keys && a_.k.row_stride > followed_stride);
     ahead_ = {};
-    if (!overlapped && kv_head + 1 < shape_.kv_heads) {
+    if (asks_ahead_ && kv_head + 1 < shape_.kv_heads) {
       ahead_.rows[0] = head_rows<T>(a_.k, s.kv_begin, kv_head + 1, s.kv_len, shape_.head_dim);
       ahead_.rows[1] = head_rows<T>(a_.v, s.kv_begin, kv_head + 1, s.kv_len, shape_.head_dim);
     }
@@ -170,7 +173,7 @@ class Forward {
     if (b.begin == b.end) return clear_rows(first, rows);
     ForwardTile<T>& t = tiles_[tiles_begun_++ % 2];
     load_tile(t, first, rows);
-    if (!overlapped_) fetch_tile(first + tile_rows);
+    if (asks_ahead_) fetch_tile(first + tile_rows);
     for (int block = b.begin; block < b.end; ++block) {
       const int key = block * block_keys;
       TileStep next;
@@ -237,7 +240,7 @@ class Forward {
   int64_t tiles_begun_ = 0, steps_ = 0;
   Rows<T> keys_{}, values_{};
   RowsAhead<T, 2> ahead_;
-  bool streamed_ = false, overlapped_ = false;
+  bool streamed_ = false, asks_ahead_ = false;
   TileStep before_, now_;
 };
 
